@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One manifest, three builds from one source:
+//   hosted    `swift build`, `swift test`: ordinary Swift, for tests, coverage and sanitizers
+//   library   trait `Embedded`: a static library for Linux VMMs that needs no Swift runtime
+//   image     environment `BOARD=QEMUVirt`: bare-metal AArch64 (implies `Embedded`)
+// `Toolchain/build` wraps all three.
+
+/// Settings of every Swift target. Strict memory safety is an error, not advice.
+let common: [SwiftSetting] = [
+  .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
+  .unsafeFlags(["-wmo"], .when(traits: ["Embedded"])),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .strictMemorySafety(),
+  .treatWarning("StrictMemorySafety", as: .error),
+]
+
+/// The data path: the Embedded compiler refuses any use of the heap.
+let noHeap: [SwiftSetting] = [.unsafeFlags(["-no-allocations"], .when(traits: ["Embedded"]))]
+
+let board = Context.environment["BOARD"]
+
+let package = Package(
+  name: "vireo",
+  products: [
+    .library(name: "Vireo", targets: ["Wire", "Virtio", "DeviceTypes"]),
+    .library(name: "vireo-c", type: .static, targets: ["CInterface"]),
+  ],
+  traits: [
+    .trait(name: "Embedded", description: "Compile every target in Embedded Swift mode"),
+    .default(enabledTraits: board == nil ? [] : ["Embedded"]),
+  ],
+  targets: [
+    .target(name: "Wire", swiftSettings: common + noHeap),
+    .target(name: "Virtio", dependencies: ["Wire"], swiftSettings: common + noHeap),
+    .target(name: "DeviceTypes", dependencies: ["Virtio", "Wire"], swiftSettings: common + noHeap),
+    .target(name: "CVireo"),
+    .target(
+      name: "CInterface", dependencies: ["CVireo", "DeviceTypes", "Virtio", "Wire"], swiftSettings: common),
+  ],
+  swiftLanguageModes: [.v6]
+)
+
+if board == nil {
+  package.targets += [
+    .target(
+      name: "TestSupport", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/TestSupport",
+      swiftSettings: common),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: common),
+    .testTarget(
+      name: "VirtioTests", dependencies: ["TestSupport", "Virtio", "Wire"], swiftSettings: common),
+    .testTarget(
+      name: "DeviceTypesTests", dependencies: ["DeviceTypes", "TestSupport", "Virtio", "Wire"],
+      swiftSettings: common),
+  ]
+}

@@ -1,0 +1,1 @@
+// Little-endian decoding of wire structures. The bytes come from an untrusted peer.
