@@ -1,0 +1,40 @@
+/// Command line fragments for QEMU's device models, each on window `slot`.
+public enum Machine {
+  /// Entropy, from QEMU's own generator.
+  public static func entropy(slot: Int = 0, options: String = "") -> [String] {
+    ["-object", "rng-builtin,id=rng\(slot)"] + device("virtio-rng-device,rng=rng\(slot)", slot, options)
+  }
+
+  /// A block device without a medium: writes vanish, reads give zeroes.
+  public static func nullBlock(slot: Int = 0, bytes: Int, options: String = "") -> [String] {
+    ["-blockdev", "null-co,node-name=n\(slot),read-zeroes=on,size=\(bytes)"]
+      + device("virtio-blk-device,drive=n\(slot)", slot, options)
+  }
+
+  /// A block device on the raw file at `path`.
+  public static func fileBlock(slot: Int = 0, path: String, options: String = "") -> [String] {
+    [
+      "-blockdev", "file,node-name=f\(slot),filename=\(path),discard=unmap",
+      "-blockdev", "raw,node-name=n\(slot),file=f\(slot),discard=unmap",
+    ] + device("virtio-blk-device,drive=n\(slot)", slot, options)
+  }
+
+  /// A network device whose frames are datagrams from the socket `local` to the socket `remote`.
+  public static func network(
+    slot: Int = 0, local: String, remote: String, options: String = ""
+  ) -> [String] {
+    [
+      "-netdev",
+      "dgram,id=net\(slot),local.type=unix,local.path=\(local),remote.type=unix,remote.path=\(remote)",
+    ] + device("virtio-net-device,netdev=net\(slot),id=nic\(slot)", slot, options)
+  }
+
+  /// A console device with room for `ports` ports; `serialPort` adds one.
+  public static func serial(slot: Int = 0, ports: Int, options: String = "") -> [String] {
+    device("virtio-serial-device,id=serial\(slot),max_ports=\(ports)", slot, options)
+  }
+
+  private static func device(_ model: String, _ slot: Int, _ options: String) -> [String] {
+    ["-device", "\(model),bus=virtio-mmio-bus.\(slot)" + (options.isEmpty ? "" : ",\(options)")]
+  }
+}
