@@ -69,3 +69,16 @@ if board == nil {
       path: "Tests/QTest/Tests", swiftSettings: hosted),
   ]
 }
+
+// The images of one board. They exist only for `Toolchain/build image`, which sets BOARD.
+if let board {
+  let bareMetal: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+  package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
+  package.targets += [
+    .target(name: "CMachine", cSettings: bareMetal),
+    .target(name: "Machine", dependencies: ["CMachine"], swiftSettings: common + noHeap),
+    .executableTarget(
+      name: "Drivers", dependencies: ["CMachine", "DeviceTypes", "Machine", "Virtio", "Wire"],
+      path: "Board/\(board)/Drivers", swiftSettings: common, linkerSettings: [.linkedLibrary("fdt")]),
+  ]
+}

@@ -1,0 +1,88 @@
+/* What Swift cannot say on bare-metal AArch64: system registers, barriers, and the addresses of the linker script. */
+#pragma once
+#include <stdint.h>
+
+/* What the vectors save; the layout is repeated in vectors.S. */
+struct machine_frame {
+  uint64_t x[31];
+  uint64_t sp;
+  uint64_t elr;
+  uint64_t spsr;
+  uint64_t esr;
+  uint64_t far;
+  uint64_t vector; /* 0 to 15, in the order of the vector table */
+};
+
+#define MACHINE_READ(name, reg)                      \
+  static inline uint64_t machine_read_##name(void) { \
+    uint64_t value;                                  \
+    __asm__ volatile("mrs %0, " reg : "=r"(value));  \
+    return value;                                    \
+  }
+#define MACHINE_WRITE(name, reg)                                        \
+  static inline void machine_write_##name(uint64_t value) {             \
+    __asm__ volatile("msr " reg ", %0\n\tisb" ::"r"(value) : "memory"); \
+  }
+
+MACHINE_READ(counter, "cntvct_el0")
+MACHINE_READ(counter_frequency, "cntfrq_el0")
+MACHINE_WRITE(timer_control, "cntv_ctl_el0")
+MACHINE_WRITE(timer_compare, "cntv_cval_el0")
+MACHINE_READ(affinity, "mpidr_el1")
+MACHINE_READ(interrupt_mask, "daif")
+MACHINE_READ(features, "id_aa64pfr0_el1")
+MACHINE_READ(icc_sre, "S3_0_C12_C12_5")
+MACHINE_WRITE(icc_sre, "S3_0_C12_C12_5")
+MACHINE_WRITE(icc_pmr, "S3_0_C4_C6_0")
+MACHINE_WRITE(icc_bpr1, "S3_0_C12_C12_3")
+MACHINE_WRITE(icc_ctlr, "S3_0_C12_C12_4")
+MACHINE_WRITE(icc_igrpen1, "S3_0_C12_C12_7")
+MACHINE_READ(icc_iar1, "S3_0_C12_C12_0")
+MACHINE_WRITE(icc_eoir1, "S3_0_C12_C12_1")
+
+/* IRQs of this core; taken only while unmasked. */
+static inline void machine_mask_irq(void) { __asm__ volatile("msr daifset, #2" ::: "memory"); }
+static inline void machine_unmask_irq(void) { __asm__ volatile("msr daifclr, #2" ::: "memory"); }
+static inline void machine_mask_all(void) { __asm__ volatile("msr daifset, #15" ::: "memory"); }
+/* Sleeps until an interrupt is pending, masked or not. */
+static inline void machine_wait_for_interrupt(void) { __asm__ volatile("dsb sy\n\twfi" ::: "memory"); }
+
+/* Orders what went before against later accesses of other observers, devices included. */
+static inline void machine_barrier(void) { __asm__ volatile("dmb osh" ::: "memory"); }
+static inline void machine_store_barrier(void) { __asm__ volatile("dmb oshst" ::: "memory"); }
+static inline void machine_load_barrier(void) { __asm__ volatile("dmb oshld" ::: "memory"); }
+/* Waits until every access before it is complete. */
+static inline void machine_synchronize(void) { __asm__ volatile("dsb sy\n\tisb" ::: "memory"); }
+
+/* Linker script: a C array is imported by value, so each symbol comes through a function. */
+#define MACHINE_SYMBOL(name)                         \
+  static inline uint64_t machine_##name(void) {      \
+    extern char __##name[];                          \
+    return (uint64_t)(uintptr_t)__##name;            \
+  }
+MACHINE_SYMBOL(ram_start)
+MACHINE_SYMBOL(ram_size)
+MACHINE_SYMBOL(device_start)
+MACHINE_SYMBOL(device_end)
+MACHINE_SYMBOL(early_uart)
+MACHINE_SYMBOL(image_start)
+MACHINE_SYMBOL(image_end)
+MACHINE_SYMBOL(text_end)
+MACHINE_SYMBOL(rodata_end)
+MACHINE_SYMBOL(stack_guard)
+MACHINE_SYMBOL(stack_bottom)
+MACHINE_SYMBOL(stack_top)
+MACHINE_SYMBOL(exception_guard)
+MACHINE_SYMBOL(exception_bottom)
+MACHINE_SYMBOL(exception_top)
+MACHINE_SYMBOL(fault_guard)
+MACHINE_SYMBOL(heap_start)
+MACHINE_SYMBOL(heap_end)
+
+/* What x0 held at entry: the device tree, or 0 from a bare ELF boot. */
+uint64_t machine_boot_argument(void);
+/* Ends the emulator with an exit status by semihosting. Comes back to no one, but where nothing listens to
+   semihosting it raises an undefined instruction exception. */
+_Noreturn void machine_semihosting_exit(uint32_t status);
+/* PSCI SYSTEM_OFF by HVC or SMC; comes back only if there is no PSCI. */
+void machine_psci_off(int by_smc);

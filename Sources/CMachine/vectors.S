@@ -1,0 +1,148 @@
+// The exception vectors. Code runs on SP_EL0, so an exception finds its own stack even when the other is full.
+// Interrupts save what a function call may change and return; everything else is reported and ends the run.
+
+#define FRAME_SIZE 304          // struct machine_frame, rounded up to 16
+#define FRAME_SP 248
+#define FRAME_ELR 256
+#define FRAME_ESR 272
+#define FRAME_VECTOR 288
+#define CALLER_SIZE 592         // x0-x18, x29, x30, q0-q7, q16-q31, FPCR, FPSR, ELR, SPSR
+
+  .macro fatal index
+  .balign 128
+  sub sp, sp, #FRAME_SIZE
+  stp x0, x1, [sp]
+  mov x0, #\index
+  b exception_entry
+  .endm
+
+  // From inside a handler: what failed may be its stack, so go on with the last one.
+  .macro fatal_nested index
+  .balign 128
+  msr tpidr_el1, x0
+  adrp x0, __fault_top
+  add x0, x0, :lo12:__fault_top
+  mov sp, x0
+  mrs x0, tpidr_el1
+  sub sp, sp, #FRAME_SIZE
+  stp x0, x1, [sp]
+  mov x0, #\index
+  b exception_entry
+  .endm
+
+  .text
+  .globl vectors
+  .balign 2048
+vectors:
+  fatal 0
+  .balign 128
+  b interrupt_entry
+  fatal 2
+  fatal 3
+  fatal_nested 4
+  fatal_nested 5
+  fatal_nested 6
+  fatal_nested 7
+  fatal 8
+  fatal 9
+  fatal 10
+  fatal 11
+  fatal 12
+  fatal 13
+  fatal 14
+  fatal 15
+  .balign 128
+
+exception_entry:
+  stp x2, x3, [sp, #16]
+  stp x4, x5, [sp, #32]
+  stp x6, x7, [sp, #48]
+  stp x8, x9, [sp, #64]
+  stp x10, x11, [sp, #80]
+  stp x12, x13, [sp, #96]
+  stp x14, x15, [sp, #112]
+  stp x16, x17, [sp, #128]
+  stp x18, x19, [sp, #144]
+  stp x20, x21, [sp, #160]
+  stp x22, x23, [sp, #176]
+  stp x24, x25, [sp, #192]
+  stp x26, x27, [sp, #208]
+  stp x28, x29, [sp, #224]
+  str x30, [sp, #240]
+  mrs x1, sp_el0
+  str x1, [sp, #FRAME_SP]
+  mrs x1, elr_el1
+  mrs x2, spsr_el1
+  stp x1, x2, [sp, #FRAME_ELR]
+  mrs x1, esr_el1
+  mrs x2, far_el1
+  stp x1, x2, [sp, #FRAME_ESR]
+  str x0, [sp, #FRAME_VECTOR]
+  mov x0, sp
+  mov x29, xzr
+  bl machine_exception
+  b .
+
+interrupt_entry:
+  sub sp, sp, #CALLER_SIZE
+  stp x0, x1, [sp]
+  stp x2, x3, [sp, #16]
+  stp x4, x5, [sp, #32]
+  stp x6, x7, [sp, #48]
+  stp x8, x9, [sp, #64]
+  stp x10, x11, [sp, #80]
+  stp x12, x13, [sp, #96]
+  stp x14, x15, [sp, #112]
+  stp x16, x17, [sp, #128]
+  stp x18, x29, [sp, #144]
+  mrs x0, elr_el1
+  mrs x1, spsr_el1
+  stp x30, x0, [sp, #160]
+  mrs x0, fpcr
+  stp x1, x0, [sp, #176]
+  mrs x0, fpsr
+  str x0, [sp, #192]
+  stp q0, q1, [sp, #208]
+  stp q2, q3, [sp, #240]
+  stp q4, q5, [sp, #272]
+  stp q6, q7, [sp, #304]
+  stp q16, q17, [sp, #336]
+  stp q18, q19, [sp, #368]
+  stp q20, q21, [sp, #400]
+  stp q22, q23, [sp, #432]
+  stp q24, q25, [sp, #464]
+  stp q26, q27, [sp, #496]
+  stp q28, q29, [sp, #528]
+  stp q30, q31, [sp, #560]
+  bl machine_interrupt
+  ldp q0, q1, [sp, #208]
+  ldp q2, q3, [sp, #240]
+  ldp q4, q5, [sp, #272]
+  ldp q6, q7, [sp, #304]
+  ldp q16, q17, [sp, #336]
+  ldp q18, q19, [sp, #368]
+  ldp q20, q21, [sp, #400]
+  ldp q22, q23, [sp, #432]
+  ldp q24, q25, [sp, #464]
+  ldp q26, q27, [sp, #496]
+  ldp q28, q29, [sp, #528]
+  ldp q30, q31, [sp, #560]
+  ldr x0, [sp, #192]
+  msr fpsr, x0
+  ldp x1, x0, [sp, #176]
+  msr fpcr, x0
+  msr spsr_el1, x1
+  ldp x30, x0, [sp, #160]
+  msr elr_el1, x0
+  ldp x18, x29, [sp, #144]
+  ldp x16, x17, [sp, #128]
+  ldp x14, x15, [sp, #112]
+  ldp x12, x13, [sp, #96]
+  ldp x10, x11, [sp, #80]
+  ldp x8, x9, [sp, #64]
+  ldp x6, x7, [sp, #48]
+  ldp x4, x5, [sp, #32]
+  ldp x2, x3, [sp, #16]
+  ldp x0, x1, [sp]
+  add sp, sp, #CALLER_SIZE
+  eret

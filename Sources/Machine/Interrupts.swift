@@ -1,0 +1,226 @@
+// Interrupts through a GICv3: the distributor, this core's redistributor and the CPU interface in system registers.
+
+import CMachine
+
+/// Why interrupts cannot be had.
+public enum InterruptError: Error, Equatable {
+  /// The processor has no GIC system registers, or does not let EL1 use them.
+  case noSystemRegisters
+  /// The redistributor windows hold no frame of this core.
+  case noRedistributor
+  /// The controller did not wake up, or did not finish a change, in time.
+  case notAnswering
+  /// The identifier is none of a private or shared peripheral interrupt that `Interrupts` can serve.
+  case badIdentifier
+}
+
+/// How an interrupt line tells of an event.
+public enum InterruptTrigger: Sendable, Equatable {
+  case level
+  case edge
+}
+
+/// What runs when an interrupt comes: with interrupts masked, on a stack of its own, and short.
+public typealias InterruptHandler = @convention(c) (_ context: UInt) -> Void
+
+/// The interrupts of this core. `start` comes first, once.
+public enum Interrupts {
+  /// One more than the largest identifier that can have a handler.
+  public static let identifierLimit: UInt32 = 256
+
+  private struct Entry {
+    var handler: InterruptHandler?
+    var context: UInt = 0
+  }
+
+  private static let privateLimit: UInt32 = 32
+  private static let spuriousStart: UInt64 = 1020
+  private static let attempts = 1_000_000
+
+  // Only this core runs. Changed with interrupts masked, or before the interrupt that reads it is enabled.
+  nonisolated(unsafe) private static var entries = InlineArray<256, Entry>(repeating: Entry())
+  nonisolated(unsafe) private static var distributor: MMIORegion?
+  nonisolated(unsafe) private static var privateFrame: MMIORegion?
+  /// How many interrupts came that had no handler; each was disabled.
+  nonisolated(unsafe) public private(set) static var unexpectedCount: UInt64 = 0
+
+  /// Turns the controller on with every interrupt disabled, and lets this core take interrupts.
+  ///
+  /// - Parameters:
+  ///   - distributor: The distributor's registers, 64 KiB.
+  ///   - redistributors: The redistributor frames, two or four times 64 KiB for each core.
+  public static func start(
+    distributor: MMIORegion, redistributors: MMIORegion
+  ) throws(InterruptError) {
+    guard machine_read_features() >> 24 & 0xf != 0 else { throw .noSystemRegisters }
+    machine_write_icc_sre(machine_read_icc_sre() | 1)
+    guard machine_read_icc_sre() & 1 != 0 else { throw .noSystemRegisters }
+
+    try startDistributor(distributor)
+    let frame = try startRedistributor(redistributors)
+
+    machine_write_icc_pmr(0xff)
+    machine_write_icc_bpr1(0)
+    machine_write_icc_ctlr(0)
+    machine_write_icc_igrpen1(1)
+    unsafe self.distributor = distributor
+    unsafe privateFrame = frame
+    machine_unmask_irq()
+  }
+
+  /// Gives an interrupt its handler and enables it.
+  ///
+  /// - Parameters:
+  ///   - identifier: 16 to 31 for one of this core, 32 and up for a shared one.
+  ///   - context: Handed to the handler as it is.
+  public static func enable(
+    _ identifier: UInt32, _ trigger: InterruptTrigger, context: UInt, handler: @escaping InterruptHandler
+  ) throws(InterruptError) {
+    guard identifier >= 16, identifier < identifierLimit, let frame = frame(of: identifier) else {
+      throw .badIdentifier
+    }
+    let wasMasked = mask()
+    defer { restore(wasMasked) }
+    unsafe entries[Int(identifier)] = Entry(handler: handler, context: context)
+
+    let word = Int(identifier / 32) * 4
+    let bit: UInt32 = 1 << (identifier % 32)
+    frame.write32(frame.read32(Register.group + word) | bit, at: Register.group + word)
+    frame.write8(0xa0, at: Register.priority + Int(identifier))
+    let configuration = Register.configuration + Int(identifier / 16) * 4
+    let edge: UInt32 = 0b10 << (identifier % 16 * 2)
+    let others = frame.read32(configuration) & ~edge
+    frame.write32(trigger == .edge ? others | edge : others, at: configuration)
+    if identifier >= privateLimit {
+      frame.write64(machine_read_affinity() & 0xff_00ff_ffff, at: Register.route + Int(identifier) * 8)
+    }
+    frame.write32(bit, at: Register.clearPending + word)
+    frame.write32(bit, at: Register.setEnable + word)
+  }
+
+  /// Disables an interrupt.
+  public static func disable(_ identifier: UInt32) {
+    guard let frame = frame(of: identifier) else { return }
+    frame.write32(1 << (identifier % 32), at: Register.clearEnable + Int(identifier / 32) * 4)
+  }
+
+  /// Sleeps until `ready` says yes or the deadline has passed; returns the last answer of `ready`.
+  ///
+  /// No wake-up is lost: `ready` is asked with interrupts masked, and the processor leaves its sleep for an interrupt
+  /// that is pending although masked. `ready` has to be short, and may read what handlers write.
+  public static func wait(until deadline: Deadline, for ready: () -> Bool) -> Bool {
+    let wasMasked = mask()
+    defer { restore(wasMasked) }
+    while !ready() {
+      if deadline.hasPassed { return false }
+      Clock.wake(at: deadline)
+      machine_wait_for_interrupt()
+      machine_unmask_irq()
+      machine_mask_irq()
+    }
+    return true
+  }
+
+  /// Runs `body` with interrupts masked, so that it may touch what handlers write.
+  public static func masked<Result>(_ body: () -> Result) -> Result {
+    let wasMasked = mask()
+    defer { restore(wasMasked) }
+    return body()
+  }
+
+  private static func mask() -> Bool {
+    let wasMasked = machine_read_interrupt_mask() & 1 << 7 != 0
+    machine_mask_irq()
+    return wasMasked
+  }
+
+  private static func restore(_ wasMasked: Bool) {
+    if !wasMasked { machine_unmask_irq() }
+  }
+
+  /// Serves one interrupt; called by the vectors.
+  static func serve() {
+    let identifier = machine_read_icc_iar1() & 0xff_ffff
+    guard identifier < spuriousStart else { return }
+    if identifier < UInt64(identifierLimit), let handler = unsafe entries[Int(identifier)].handler {
+      unsafe handler(entries[Int(identifier)].context)
+    } else {
+      unsafe unexpectedCount += 1
+      disable(UInt32(truncatingIfNeeded: identifier))
+    }
+    machine_write_icc_eoir1(identifier)
+  }
+
+  // MARK: The controller's registers
+
+  private enum Register {
+    static let control = 0x0000
+    static let wake = 0x0014
+    static let group = 0x0080
+    static let setEnable = 0x0100
+    static let clearEnable = 0x0180
+    static let clearPending = 0x0280
+    static let priority = 0x0400
+    static let configuration = 0x0c00
+    static let route = 0x6000
+    static let type = 0x0008
+  }
+
+  private static func frame(of identifier: UInt32) -> MMIORegion? {
+    identifier < privateLimit ? unsafe privateFrame : unsafe distributor
+  }
+
+  private static func startDistributor(_ distributor: MMIORegion) throws(InterruptError) {
+    guard distributor.size >= 0x10000 else { throw .notAnswering }
+    distributor.write32(0, at: Register.control)
+    try settle(distributor)
+    let lines = (Int(distributor.read32(4)) & 0x1f) + 1
+    for word in 1..<max(lines, 2) {
+      distributor.write32(~0, at: Register.clearEnable + word * 4)
+    }
+    distributor.write32(1 << 4, at: Register.control)  // affinity routing
+    try settle(distributor)
+    distributor.write32(1 << 4 | 1 << 1, at: Register.control)  // group 1
+    try settle(distributor)
+  }
+
+  /// Waits for the end of a change of the distributor.
+  private static func settle(_ distributor: MMIORegion) throws(InterruptError) {
+    for _ in 0..<attempts where distributor.read32(Register.control) & 1 << 31 == 0 { return }
+    throw .notAnswering
+  }
+
+  /// Finds and wakes the frame pair of this core; returns the second frame, which holds its private interrupts.
+  private static func startRedistributor(
+    _ windows: MMIORegion
+  ) throws(InterruptError) -> MMIORegion {
+    let affinity = machine_read_affinity()
+    let own = affinity & 0xff_ffff | affinity >> 8 & 0xff00_0000
+    var offset = 0
+    while UInt64(offset) + 0x20000 <= windows.size {
+      let type = windows.read64(offset + Register.type)
+      if type >> 32 == own {
+        return try wake(windows, offset)
+      }
+      if type & 1 << 4 != 0 { break }  // the last one
+      offset += type & 1 << 1 != 0 ? 0x40000 : 0x20000  // with frames for virtual interrupts
+    }
+    throw .noRedistributor
+  }
+
+  private static func wake(_ windows: MMIORegion, _ offset: Int) throws(InterruptError) -> MMIORegion {
+    let register = offset + Register.wake
+    windows.write32(windows.read32(register) & ~(1 << 1), at: register)
+    for _ in 0..<attempts where windows.read32(register) & 1 << 2 == 0 {
+      guard let frame = MMIORegion(base: windows.base + UInt64(offset) + 0x10000, size: 0x10000) else {
+        break
+      }
+      frame.write32(~0, at: Register.clearEnable)
+      return frame
+    }
+    throw .notAnswering
+  }
+}
+
+@c(machine_interrupt) @used
+func machineInterrupt() { Interrupts.serve() }

@@ -1,0 +1,47 @@
+// Bytes typed on the serial console, taken by interrupt.
+
+import CMachine
+
+/// Input of the board's UART: the interrupt handler moves bytes from the FIFO into a ring, `next` takes them out.
+/// Bytes that find the ring full are dropped.
+public enum SerialInput {
+  private static let capacity = 256
+  // Written by the handler, and by `next` with interrupts masked.
+  nonisolated(unsafe) private static var ring = InlineArray<256, UInt8>(repeating: 0)
+  nonisolated(unsafe) private static var first = 0
+  nonisolated(unsafe) private static var count = 0
+
+  /// Enables receiving.
+  public static func start(interrupt identifier: UInt32) throws(InterruptError) {
+    let registers = Serial.registers
+    registers.write32(0x7ff, at: Serial.Register.interruptClear)
+    try Interrupts.enable(identifier, .level, context: 0) { _ in SerialInput.receive() }
+    registers.write32(1 << 4 | 1 << 6, at: Serial.Register.interruptMask)  // received, and left waiting
+  }
+
+  /// Whether a byte is waiting.
+  public static var isReady: Bool { Interrupts.masked { unsafe count } > 0 }
+
+  /// The next byte, or nil if there is none.
+  public static func next() -> UInt8? {
+    Interrupts.masked {
+      guard unsafe count > 0 else { return nil }
+      let byte = unsafe ring[first]
+      unsafe first = (first + 1) % capacity
+      unsafe count -= 1
+      return byte
+    }
+  }
+
+  /// Empties the FIFO, which is 32 bytes deep: more than twice that at once is left to the next interrupt.
+  private static func receive() {
+    let registers = Serial.registers
+    for _ in 0..<64 where registers.read32(Serial.Register.flags) & 1 << 4 == 0 {
+      let byte = UInt8(truncatingIfNeeded: registers.read32(Serial.Register.data))
+      guard unsafe count < capacity else { continue }
+      unsafe ring[(first + count) % capacity] = byte
+      unsafe count += 1
+    }
+    registers.write32(1 << 4 | 1 << 6, at: Serial.Register.interruptClear)
+  }
+}
