@@ -88,7 +88,7 @@ public final class QEMU {
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
 
     var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { for unsafeword in unsafe words { unsafe free(word) } }
+    defer { unsafe words.forEach { unsafe free($0) } }
     var child = pid_t()
     let result = unsafe posix_spawnp(&child, "timeout", &actions, &attributes, &words, environ)
     withExtendedLifetime(lifted) {}

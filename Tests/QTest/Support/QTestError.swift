@@ -11,6 +11,7 @@ public enum QTestError: Error, CustomStringConvertible {
   /// QEMU answered with something else than the protocol has.
   case answer(command: String, got: String)
 
+  /// One line for the test report.
   public var description: String {
     switch self {
     case .noEmulator(let found):
