@@ -67,6 +67,12 @@ if board == nil {
     .testTarget(
       name: "QTestTests", dependencies: ["DeviceTypes", "QTestSupport", "TestSupport", "Virtio", "Wire"],
       path: "Tests/QTest/Tests", swiftSettings: hosted),
+    .target(name: "RepositoryFiles", path: "Tests/RepositoryFiles", swiftSettings: hosted),
+    .testTarget(
+      name: "ConformanceTests", dependencies: ["RepositoryFiles"], path: "Tests/Conformance",
+      exclude: ["Ledger.tsv", "Statements.tsv"], swiftSettings: hosted),
+    .testTarget(
+      name: "TidyTests", dependencies: ["RepositoryFiles"], exclude: ["Clauses.tsv"], swiftSettings: hosted),
   ]
 }
 
