@@ -1,5 +1,5 @@
-/* What newlib and Swift's allocator ask of the platform. Text goes through Machine's Serial and not through stdio,
-   so there are no files: every operation on one fails. The linker drops what an image does not use. */
+/* What newlib and Swift's allocator ask of the platform. Text goes through Machine's Serial and not through
+   stdio, so there are no files: every operation on one fails. The linker drops what an image does not use. */
 #include <errno.h>
 #include <malloc.h>
 #include <stddef.h>

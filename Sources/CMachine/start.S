@@ -1,5 +1,5 @@
-// Entry of an image, by the Linux boot protocol or as a bare ELF: leaves EL2, turns the MMU and the caches on with
-// the mapping of the linker script, clears .bss and calls main on its own stack.
+// Entry of an image, by the Linux boot protocol or as a bare ELF: leaves EL2, turns the MMU and the caches on
+// with the mapping of the linker script, clears .bss and calls main on its own stack.
 
 #define TABLE 0b11              // a table at levels 1 and 2, a page at level 3
 #define BLOCK 0b01
@@ -216,7 +216,7 @@ enable_mmu:
   b.lo 1b
   mov x2, #0xff00               // MAIR: 0 device nGnRnE, 1 write-back
   msr mair_el1, x2
-  ldr x2, =0x200803519          // TCR: 39 bits, 4 KiB, write-back inner shareable walks, no TTBR1, 40 bits out
+  ldr x2, =0x200803519          // TCR: 39 bits, 4 KiB, write-back inner shareable walks, no TTBR1, 40 out
   msr tcr_el1, x2
   msr ttbr0_el1, x0
   tlbi vmalle1

@@ -1,5 +1,6 @@
-// The exception vectors. Code runs on SP_EL0, so an exception finds its own stack even when the other is full.
-// Interrupts save what a function call may change and return; everything else is reported and ends the run.
+// The exception vectors. Code runs on SP_EL0, so an exception finds its own stack even when the other is
+// full. Interrupts save what a function call may change and return; everything else is reported and ends the
+// run.
 
 #define FRAME_SIZE 304          // struct machine_frame, rounded up to 16
 #define FRAME_SP 248

@@ -2,8 +2,8 @@
 
 import CMachine
 
-/// Called by the vectors for every exception that is not an interrupt of this core. A fault of the report itself
-/// comes here again, on another stack: then less is said.
+/// Called by the vectors for every exception that is not an interrupt of this core. A fault of the report
+/// itself comes here again, on another stack: then less is said.
 @c(machine_exception) @used
 func machineException(_ frame: UnsafePointer<machine_frame>) -> Never {
   // The vectors hand over the frame that they have just filled, and nothing else runs until the end.
@@ -122,8 +122,8 @@ struct ExceptionReport {
     Serial.put(hex: value)
   }
 
-  /// The calls that led here, by frame records: each holds the caller's record and the return address. A record
-  /// counts only while it lies on a stack and above the one before, so that a broken chain ends.
+  /// The calls that led here, by frame records: each holds the caller's record and the return address. A
+  /// record counts only while it lies on a stack and above the one before, so that a broken chain ends.
   private func printBacktrace() {
     Serial.line("backtrace, the innermost call first:")
     printCall(0, frame.elr)

@@ -1,4 +1,5 @@
-// Interrupts through a GICv3: the distributor, this core's redistributor and the CPU interface in system registers.
+// Interrupts through a GICv3: the distributor, this core's redistributor and the CPU interface in system
+// registers.
 
 import CMachine
 
@@ -106,8 +107,8 @@ public enum Interrupts {
 
   /// Sleeps until `ready` says yes or the deadline has passed; returns the last answer of `ready`.
   ///
-  /// No wake-up is lost: `ready` is asked with interrupts masked, and the processor leaves its sleep for an interrupt
-  /// that is pending although masked. `ready` has to be short, and may read what handlers write.
+  /// No wake-up is lost: `ready` is asked with interrupts masked, and the processor leaves its sleep for an
+  /// interrupt that is pending although masked. `ready` has to be short, and may read what handlers write.
   public static func wait(until deadline: Deadline, for ready: () -> Bool) -> Bool {
     let wasMasked = mask()
     defer { restore(wasMasked) }
@@ -190,7 +191,8 @@ public enum Interrupts {
     throw .notAnswering
   }
 
-  /// Finds and wakes the frame pair of this core; returns the second frame, which holds its private interrupts.
+  /// Finds and wakes the frame pair of this core; returns the second frame, which holds its private
+  /// interrupts.
   private static func startRedistributor(
     _ windows: MMIORegion
   ) throws(InterruptError) -> MMIORegion {

@@ -3,16 +3,16 @@
 import CMachine
 import _Volatile
 
-/// A window of device registers. Accesses are volatile, one for each call, and ordered against memory as drivers
-/// need it: a write comes after every earlier access to memory, a read before every later one.
+/// A window of device registers. Accesses are volatile, one for each call, and ordered against memory as
+/// drivers need it: a write comes after every earlier access to memory, a read before every later one.
 public struct MMIORegion: Sendable {
   /// Physical address of the first register.
   public let base: UInt64
   /// Length in bytes.
   public let size: UInt64
 
-  /// A window that lies within the device addresses of the board, or nil: other addresses are not mapped as device
-  /// memory, and an access to them would fault.
+  /// A window that lies within the device addresses of the board, or nil: other addresses are not mapped as
+  /// device memory, and an access to them would fault.
   public init?(base: UInt64, size: UInt64) {
     let start = machine_device_start()
     let end = machine_device_end()

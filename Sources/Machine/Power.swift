@@ -18,8 +18,8 @@ public enum Power {
   /// Says how to reach PSCI, from the device tree; HVC until then.
   public static func use(_ method: PSCIConduit) { unsafe conduit = method }
 
-  /// Ends the run with an exit status of 0 to 255, by semihosting; where the emulator has none, by PSCI, which
-  /// knows no status.
+  /// Ends the run with an exit status of 0 to 255, by semihosting; where the emulator has none, by PSCI,
+  /// which knows no status.
   public static func off(status: UInt32) -> Never {
     machine_mask_all()
     unsafe ending = true

@@ -28,7 +28,8 @@ public enum Serial {
 
   /// Writes a text.
   public static func put(_ text: StaticString) {
-    // A static string is UTF-8 here, constant and as long as it says: there are no scalar ones in this project.
+    // A static string is UTF-8 here, constant and as long as it says: there are no scalar ones in this
+    // project.
     unsafe put(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 

@@ -2,8 +2,8 @@
 
 import CMachine
 
-/// Input of the board's UART: the interrupt handler moves bytes from the FIFO into a ring, `next` takes them out.
-/// Bytes that find the ring full are dropped.
+/// Input of the board's UART: the interrupt handler moves bytes from the FIFO into a ring, `next` takes them
+/// out. Bytes that find the ring full are dropped.
 public enum SerialInput {
   private static let capacity = 256
   // Written by the handler, and by `next` with interrupts masked.

@@ -1,5 +1,5 @@
-// The ledger: each normative statement of virtio 1.4 chapters 2, 3, 4.2, 5.1 to 5.4 and 6 is proved by a named
-// test, or there is a reason why it does not apply.
+// The ledger: each normative statement of virtio 1.4 chapters 2, 3, 4.2, 5.1 to 5.4 and 6 is proved by a
+// named test, or there is a reason why it does not apply.
 
 import RepositoryFiles
 import Testing

@@ -1,4 +1,4 @@
-/* What Swift cannot say on bare-metal AArch64: system registers, barriers, and the addresses of the linker script. */
+/* What Swift cannot say on bare-metal AArch64: system registers, barriers, the linker script's addresses. */
 #pragma once
 #include <stdint.h>
 

@@ -2,9 +2,9 @@ import Glibc
 
 /// One QEMU virt machine without a running guest CPU: its device models answer to this process alone.
 ///
-/// The machine's vCPU is held powered off, registers are reached over the qtest protocol, RAM is shared memory.
-/// The process is killed when the object goes away, when it has run for `lifetimeSeconds`, and by `timeout`
-/// even if the test process itself dies.
+/// The machine's vCPU is held powered off, registers are reached over the qtest protocol, RAM is shared
+/// memory. The process is killed when the object goes away, when it has run for `lifetimeSeconds`, and by
+/// `timeout` even if the test process itself dies.
 public final class QEMU {
   /// The machine's RAM.
   public let ram: GuestRAM
