@@ -41,7 +41,8 @@ let package = Package(
   ],
   targets: [
     .target(name: "Wire", swiftSettings: common + noHeap),
-    .target(name: "Virtio", dependencies: ["Wire"], swiftSettings: common + noHeap),
+    .target(name: "CBarrier"),
+    .target(name: "Virtio", dependencies: ["CBarrier", "Wire"], swiftSettings: common + noHeap),
     .target(name: "DeviceTypes", dependencies: ["Virtio", "Wire"], swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(

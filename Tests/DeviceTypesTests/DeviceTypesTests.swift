@@ -1,1 +1,3 @@
-// Filled by the next commits.
+import Testing
+
+@Suite struct DeviceTypesTests {}

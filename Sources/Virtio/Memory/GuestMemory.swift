@@ -1,0 +1,87 @@
+// The memory of the driver's side, as the device sees it. Every address and length comes from an untrusted
+// driver, and the contents change under our feet: fields are read once, and no Span over them ever exists.
+
+/// One contiguous piece of guest memory that the host has mapped.
+@safe
+public struct GuestRegion {
+  /// Guest address of the first byte.
+  public let address: UInt64
+  /// Length in bytes.
+  public let byteCount: UInt64
+  @usableFromInline let host: UnsafeMutableRawPointer
+
+  /// A region at guest `address`. Traps when it wraps around the address space.
+  ///
+  /// The caller promises that `host` stays valid for `byteCount` bytes as long as any `GuestMemory`, queue or
+  /// range made from it is used, and that only raw accesses touch it.
+  @unsafe
+  public init(address: UInt64, byteCount: UInt64, host: UnsafeMutableRawPointer) {
+    precondition(byteCount > 0 && byteCount <= UInt64(Int.max), "an empty or absurd region")
+    precondition(!address.addingReportingOverflow(byteCount - 1).overflow, "a region that wraps around")
+    self.address = address
+    self.byteCount = byteCount
+    unsafe self.host = host
+  }
+}
+
+/// The table of guest memory regions.
+///
+/// The first region is held inline: most guests, and every benchmark, have one. Give the largest first.
+@safe
+public struct GuestMemory {
+  @usableFromInline let first: GuestRegion
+  @usableFromInline let others: UnsafePointer<GuestRegion>?
+  @usableFromInline let otherCount: Int
+
+  /// Memory of a single region.
+  @inline(__always)
+  public init(_ region: GuestRegion) {
+    first = region
+    unsafe others = nil
+    otherCount = 0
+  }
+
+  /// Memory of several regions. Traps when `regions` is empty or two of them overlap.
+  ///
+  /// The caller promises that the table itself stays valid and unchanged as long as the memory is used.
+  @unsafe
+  public init(regions: UnsafeBufferPointer<GuestRegion>) {
+    precondition(regions.count > 0, "guest memory without a region")
+    for i in regions.indices {
+      for j in 0..<i {
+        let (a, b) = unsafe (regions[i], regions[j])
+        precondition(
+          a.address > b.address + (b.byteCount - 1) || b.address > a.address + (a.byteCount - 1),
+          "guest memory regions overlap")
+      }
+    }
+    unsafe first = regions[0]
+    unsafe others = regions.baseAddress! + 1
+    otherCount = regions.count - 1
+  }
+
+  /// The `byteCount` bytes at guest `address`, checked to lie wholly within one region.
+  @inline(__always)
+  public func range(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
+    let offset = address &- first.address
+    let size = first.byteCount
+    if offset < size, size &- offset >= UInt64(byteCount) {
+      // In bounds of the region, whose owner promised the mapping.
+      return unsafe GuestRange(
+        address: address, byteCount: byteCount, host: first.host + Int(truncatingIfNeeded: offset))
+    }
+    return try rangeInOthers(at: address, byteCount: byteCount)
+  }
+
+  @inline(never)
+  private func rangeInOthers(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
+    for i in 0..<otherCount {
+      let region = unsafe others![i]  // within the table of `otherCount` entries
+      let offset = address &- region.address
+      if offset < region.byteCount, region.byteCount - offset >= UInt64(byteCount) {
+        return unsafe GuestRange(address: address, byteCount: byteCount, host: region.host + Int(offset))
+      }
+    }
+    throw .addressOutsideMemory
+  }
+}

@@ -1,0 +1,97 @@
+// What a device type is to a transport. Requests come from an untrusted driver; the transport has bounded
+// every offset, length and queue index before a device sees it.
+
+/// The device-side half of one device type: its configuration space and what it does with buffers.
+///
+/// Status, feature negotiation, queues and interrupts belong to the transport; a device keeps only what its
+/// clause of chapter 5 defines. It never traps on what a driver sends: a malformed buffer is answered as the
+/// clause says, or thrown as a `DriverFault`, upon which the transport sets DEVICE_NEEDS_RESET.
+public protocol VirtioDevice: ~Copyable {
+  /// The device type.
+  static var deviceID: DeviceID { get }
+  /// Whether buffers are always used in the order in which they came, so that IN_ORDER can be offered.
+  var usesBuffersInOrder: Bool { get }
+  /// The device-type feature bits offered; device-independent bits are the transport's.
+  var offeredFeatures: Features { get }
+  /// Whether the device can work with this subset of what was offered (§2.2.2).
+  func accepts(_ features: Features) -> Bool
+  /// The largest size of queue `index`; 0 when there is no such queue.
+  func queueSizeMax(_ index: Int) -> UInt16
+  /// Length of the device-specific configuration space in bytes.
+  var configurationByteCount: Int { get }
+  /// The little-endian value of 1, 2 or 4 configuration bytes. `offset` is aligned and in bounds, but may
+  /// cut a field.
+  func loadConfiguration(at offset: Int, byteCount: Int) -> UInt32
+  /// A driver's write to the configuration space, aligned and in bounds. Fields that a driver cannot write
+  /// ignore it.
+  mutating func storeConfiguration(
+    _ value: UInt32, at offset: Int, byteCount: Int, _ context: inout DeviceContext)
+  /// The shared memory region with identifier `id`, if there is one (§2.10).
+  func sharedMemoryRegion(_ id: UInt32) -> SharedMemoryRegion?
+  /// DRIVER_OK: from now on buffers come.
+  mutating func start(_ context: inout DeviceContext)
+  /// Buffers are available on queue `index`. Takes at most what the queue's budget allows.
+  mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault)
+  /// The backend may have news: completions, received data, a changed configuration. Bounded work.
+  mutating func poll(_ context: inout DeviceContext) throws(DriverFault)
+  /// Forgets everything; back to the state before `start`. Buffers in flight must not be touched any more.
+  mutating func reset()
+  /// Forgets what is in flight on queue `index` (§2.6.1).
+  mutating func resetQueue(_ index: Int)
+  /// Whether no backend can still access guest memory on behalf of a forgotten request. A reset completes
+  /// only then.
+  var isQuiescent: Bool { get }
+}
+
+extension VirtioDevice where Self: ~Copyable {
+  /// False: a device must know that it keeps the order.
+  public var usesBuffersInOrder: Bool { false }
+  /// None.
+  public var offeredFeatures: Features { .none }
+  /// Any subset of what was offered.
+  public func accepts(_ features: Features) -> Bool { true }
+  /// No configuration space.
+  public var configurationByteCount: Int { 0 }
+  /// Zeros.
+  public func loadConfiguration(at offset: Int, byteCount: Int) -> UInt32 { 0 }
+  /// Nothing is writable.
+  public mutating func storeConfiguration(
+    _ value: UInt32, at offset: Int, byteCount: Int, _ context: inout DeviceContext
+  ) {}
+  /// No regions.
+  public func sharedMemoryRegion(_ id: UInt32) -> SharedMemoryRegion? { nil }
+  /// Nothing to do.
+  public mutating func start(_ context: inout DeviceContext) {}
+  /// Nothing to do.
+  public mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {}
+  /// Nothing to forget.
+  public mutating func reset() {}
+  /// Nothing to forget.
+  public mutating func resetQueue(_ index: Int) {}
+  /// Always: nothing works behind the device's back.
+  public var isQuiescent: Bool { true }
+}
+
+/// What a device may use while it is called: its queues, and a way to say that its configuration changed.
+public struct DeviceContext: ~Copyable, ~Escapable {
+  /// The queues, by index.
+  public var queues: MutableSpan<DeviceVirtqueue>
+  /// The features negotiated.
+  public let features: Features
+  /// Set by the device when its configuration space changed on its own: the driver is notified.
+  public var configurationChanged = false
+
+  /// A context over `queues`, made by transports and tests.
+  @_lifetime(copy queues)
+  public init(queues: consuming MutableSpan<DeviceVirtqueue>, features: Features) {
+    self.queues = queues
+    self.features = features
+  }
+}
+
+/// The interrupt line of a device.
+public protocol InterruptLine: ~Copyable {
+  /// Drives the line. Called with true for each new event, even while it is asserted already, so that an
+  /// edge-triggered line can pulse; with false when the driver has acknowledged all events.
+  mutating func setAsserted(_ isAsserted: Bool)
+}

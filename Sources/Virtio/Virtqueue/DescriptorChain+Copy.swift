@@ -1,0 +1,83 @@
+// Copying between a buffer and private memory, wherever the driver cut the buffer into descriptors.
+// §2.7.4.1: the device makes no assumption about the arrangement of descriptors.
+
+public import Wire
+
+extension DescriptorChain {
+  /// Copies the next device-readable bytes into `target`, across descriptors.
+  ///
+  /// Returns how many bytes were copied: fewer than asked when the device-readable part ends.
+  @inline(__always)
+  public mutating func read(
+    into target: inout MutableRawSpan, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> Int {
+    var done = 0
+    while done < target.byteCount {
+      guard let range = try nextPart(deviceWritable: false, queue) else { break }
+      let count = min(target.byteCount - done, Int(range.byteCount))
+      var part = target._mutatingExtracting(done..<(done + count))
+      range.prefix(UInt32(count)).copyOut(to: &part)
+      rest = range.dropFirst(UInt32(count))
+      done += count
+    }
+    return done
+  }
+
+  /// Fills `target` from the device-readable part. Throws `.bufferTooShort` when that ends first.
+  @inline(__always)
+  public mutating func read<let count: Int>(
+    _ target: inout ByteArray<count>, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) {
+    var bytes = target.mutableBytes
+    guard try read(into: &bytes, queue) == count else { throw .bufferTooShort }
+  }
+
+  /// Copies `source` into the next device-writable bytes, across descriptors; what is left of the
+  /// device-readable part is skipped.
+  ///
+  /// Returns how many bytes were copied: fewer than asked when the device-writable part ends.
+  @inline(__always)
+  public mutating func write(
+    _ source: RawSpan, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> Int {
+    var done = 0
+    while done < source.byteCount {
+      guard let range = try nextPart(deviceWritable: true, queue) else { break }
+      let count = min(source.byteCount - done, Int(range.byteCount))
+      range.copyIn(from: source.extracting(done..<(done + count)))
+      rest = range.dropFirst(UInt32(count))
+      done += count
+    }
+    return done
+  }
+
+  /// Writes all of `source`. Throws `.bufferTooShort` when the device-writable part ends first.
+  @inline(__always)
+  public mutating func write<let count: Int>(
+    _ source: ByteArray<count>, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) {
+    guard try write(source.bytes, queue) == count else { throw .bufferTooShort }
+  }
+
+  /// The next bytes of one direction that lie in one piece, for a backend that works on guest memory.
+  ///
+  /// For device-readable bytes nil is their end, and the first device-writable element is kept for later.
+  /// For device-writable bytes whatever is left of the device-readable part is skipped.
+  @inline(__always)
+  public mutating func nextPart(
+    deviceWritable: Bool, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> GuestRange? {
+    while let descriptor = try nextDescriptor(queue) {
+      if descriptor.isDeviceWritable == deviceWritable {
+        if descriptor.range.byteCount == 0 { continue }
+        return descriptor.range
+      }
+      if descriptor.isDeviceWritable {
+        rest = descriptor.range
+        restIsWritable = true
+        return nil
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,60 @@
+// virtio 1.4 §2.7 Split Virtqueues, device side.
+
+import Synchronization
+
+extension DeviceVirtqueue {
+  @inline(__always)
+  private var mask: UInt16 { size &- 1 }
+
+  mutating func refillSplit() throws(DriverFault) -> Bool {
+    // Acquire: entries and descriptors are read after the index that exposes them (§2.7.13.3).
+    let pending = driverArea.loadAcquiring16(SplitRing.index) &- nextAvailable
+    // §2.7.6.1: the index never moves back, and the ring cannot hold more than its free entries.
+    guard pending <= size &- inFlight else { throw .availableIndexJumped }
+    remaining = min(pending, budget)
+    return remaining != 0
+  }
+
+  @inline(__always)
+  mutating func takeSplit() throws(DriverFault) -> DescriptorChain {
+    let head = driverArea.load16(SplitRing.availableEntry(nextAvailable & mask))
+    guard head < size else { throw .indexOutOfRange }
+    remaining &-= 1
+    nextAvailable &+= 1
+    inFlight &+= 1
+    return DescriptorChain(first: head, stepLimit: size)
+  }
+
+  @inline(__always)
+  mutating func useSplit(id: UInt16, written: UInt32) {
+    // The element is one aligned-to-4 pair; the release store of the index orders it (§2.7.8.2).
+    deviceArea.storeUnaligned64(UInt64(id) | UInt64(written) << 32, SplitRing.usedEntry(nextUsed & mask))
+    nextUsed &+= 1
+    inFlight &-= 1
+  }
+
+  @inline(__always)
+  mutating func endSplit() -> Bool {
+    if nextUsed != publishedUsed { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
+    if usesEventIndex {
+      // §2.7.10: a notification is wanted for the very next entry.
+      deviceArea.store16(nextAvailable, SplitRing.availableEvent(size))
+    }
+    // What we published must be visible before we look at what the driver wants, or both sides could miss
+    // each other's last step.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if nextUsed != publishedUsed, wantsNotificationSplit() { notificationIsDue = true }
+    publishedUsed = nextUsed
+    return driverArea.load16(SplitRing.index) != nextAvailable
+  }
+
+  /// §2.7.7.2 Used Buffer Notification Suppression.
+  @inline(__always)
+  private func wantsNotificationSplit() -> Bool {
+    if usesEventIndex {
+      return SplitRing.passes(
+        driverArea.load16(SplitRing.usedEvent(size)), from: publishedUsed, to: nextUsed)
+    }
+    return driverArea.load16(SplitRing.flags) & SplitRing.noNotification == 0
+  }
+}

@@ -1,0 +1,249 @@
+// The device side of a virtqueue, split or packed. The driver writes the rings and is not trusted: whatever
+// it writes leads to a correct step or to a `DriverFault`, never to a trap or unbounded work.
+
+import Synchronization
+
+/// Where a driver put the three areas of a virtqueue (§2.6), as guest addresses.
+public struct QueueAddresses: Equatable, Sendable {
+  /// Descriptor table or descriptor ring.
+  public var descriptorArea: UInt64 = 0
+  /// Available ring or driver event suppression.
+  public var driverArea: UInt64 = 0
+  /// Used ring or device event suppression.
+  public var deviceArea: UInt64 = 0
+
+  /// All three at address 0.
+  public init() {}
+
+  /// The three areas at the given guest addresses.
+  public init(descriptorArea: UInt64, driverArea: UInt64, deviceArea: UInt64) {
+    self.descriptorArea = descriptorArea
+    self.driverArea = driverArea
+    self.deviceArea = deviceArea
+  }
+}
+
+/// A buffer set aside to be used later, in any order.
+///
+/// It outlives a reset of its queue without harm: the queue then ignores it.
+public struct ParkedChain: ~Copyable {
+  let id: UInt16
+  let ringCount: UInt16
+  let generation: UInt32
+}
+
+/// The device side of one virtqueue.
+///
+/// A service call of a device is: `next()` until nil, `use` for each buffer, then one `endService()`, which
+/// publishes everything used and decides on one notification. The available index is read once per service,
+/// and `budget` bounds the buffers taken. Addresses are validated and latched by `makeReady`.
+public struct DeviceVirtqueue: ~Copyable {
+  /// The largest size the device offers (QueueSizeMax), 0 for a queue that does not exist.
+  public let maximumSize: UInt16
+  /// Whether `makeReady` succeeded and no reset or fault came since.
+  public internal(set) var isReady = false
+  /// Number of descriptors while ready.
+  public internal(set) var size: UInt16 = 0
+  /// Buffers that one service call may take. At least 1.
+  public var budget: UInt16 = 256
+  /// Whether a used buffer notification is due. The transport sends it and clears this.
+  public var notificationIsDue = false
+  /// Buffers taken and not yet used.
+  public internal(set) var inFlight: UInt16 = 0
+
+  var memory: GuestMemory
+  var descriptors = RingArea.none
+  var driverArea = RingArea.none
+  var deviceArea = RingArea.none
+  var isPacked = false
+  var usesEventIndex = false
+  var allowsIndirect = false
+  var isInOrder = false
+  /// Buffers still to take in this service call.
+  var remaining: UInt16 = 0
+  /// Whether this service call has read the available index.
+  var isRefilled = false
+  /// Split: free-running index. Packed: ring offset.
+  var nextAvailable: UInt16 = 0
+  var nextUsed: UInt16 = 0
+  /// Split: the used index as last published.
+  var publishedUsed: UInt16 = 0
+  /// Counts resets, so that a buffer of an earlier life is recognised.
+  var generation: UInt32 = 0
+
+  // Packed format only.
+  /// AVAIL and USED bits that mark the next descriptor as available.
+  var availableMark = DescriptorFlag.available
+  /// AVAIL and USED bits that mark the next used descriptor.
+  var usedMark = DescriptorFlag.available | DescriptorFlag.used
+  var inFlightDescriptors: UInt16 = 0
+  /// Descriptors used since the last publication; the word of the first is held back until then.
+  var usedSincePublication: UInt16 = 0
+  var heldOffset = 0
+  var heldWord: UInt64 = 0
+  var holdsFirst = false
+
+  /// A queue of up to `maximumSize` descriptors over `memory`, not ready. 0: the queue does not exist.
+  public init(maximumSize: UInt16, memory: GuestMemory) {
+    precondition(maximumSize <= maximumQueueSize, "queue sizes end at 32768")
+    self.maximumSize = maximumSize
+    self.memory = memory
+  }
+
+  /// Longest chain accepted, indirect table included. §2.7.5.3.1 bounds it by the queue size "of the device".
+  var chainLimit: UInt16 { maximumSize }
+
+  /// Validates what the driver configured and starts from an empty ring.
+  ///
+  /// Throws when the size is not allowed, an area is misaligned or not in guest memory; the queue then stays
+  /// unready. From here on the settings are latched: register writes have no effect until a reset.
+  public mutating func makeReady(
+    size: UInt16, at addresses: QueueAddresses, features: Features
+  ) throws(DriverFault) {
+    reset()
+    let format: RingFormat = features.contains(.ringPacked) ? .packed : .split
+    guard size <= maximumSize, let layout = RingLayout(format, size: size) else { throw .invalidQueueSize }
+    // §2.7, §2.8.10.1: alignment of the areas.
+    guard addresses.descriptorArea % layout.descriptorAreaAlignment == 0,
+      addresses.driverArea % layout.driverAreaAlignment == 0,
+      addresses.deviceArea % layout.deviceAreaAlignment == 0
+    else { throw .misalignedRing }
+    descriptors = RingArea(
+      try memory.range(at: addresses.descriptorArea, byteCount: layout.descriptorAreaByteCount))
+    driverArea = RingArea(try memory.range(at: addresses.driverArea, byteCount: layout.driverAreaByteCount))
+    deviceArea = RingArea(try memory.range(at: addresses.deviceArea, byteCount: layout.deviceAreaByteCount))
+    self.size = size
+    isPacked = format == .packed
+    usesEventIndex = features.contains(.eventIndex)
+    allowsIndirect = features.contains(.indirectDescriptors)
+    isInOrder = features.contains(.inOrder)
+    isReady = true
+  }
+
+  /// §2.6.1.1.1: back to the default state. Buffers in flight are forgotten; using them later does nothing.
+  public mutating func reset() {
+    isReady = false
+    size = 0
+    remaining = 0
+    isRefilled = false
+    notificationIsDue = false
+    inFlight = 0
+    nextAvailable = 0
+    nextUsed = 0
+    publishedUsed = 0
+    generation &+= 1
+    availableMark = DescriptorFlag.available
+    usedMark = DescriptorFlag.available | DescriptorFlag.used
+    inFlightDescriptors = 0
+    usedSincePublication = 0
+    holdsFirst = false
+  }
+
+  /// Takes the next available buffer, or nil when there is none, the budget is spent or the queue not ready.
+  ///
+  /// In the packed format a buffer must be walked, used or parked before the next one is taken.
+  @inline(__always)
+  public mutating func next() throws(DriverFault) -> DescriptorChain? {
+    if remaining == 0 {
+      guard try refill() else { return nil }
+    }
+    return isPacked ? takePacked() : try takeSplit()
+  }
+
+  /// Whether `next()` would return a buffer.
+  public mutating func hasAvailable() throws(DriverFault) -> Bool {
+    if remaining == 0 {
+      guard try refill() else { return false }
+    }
+    return !isPacked || packedIsAvailable
+  }
+
+  /// Marks a buffer as used, `written` bytes of it having been written from the start of its device-writable
+  /// part. The driver sees it after `endService()`.
+  ///
+  /// Throws when a part of a packed chain that was not walked yet turns out to be malformed.
+  @inline(__always)
+  public mutating func use(_ chain: consuming DescriptorChain, written: UInt32) throws(DriverFault) {
+    if isPacked {
+      try finishWalk(&chain)
+      usePacked(id: chain.id, ringCount: chain.ringCount, written: written)
+    } else {
+      useSplit(id: chain.id, written: written)
+    }
+  }
+
+  /// Sets a buffer aside, to be used later and in any order. Throws as `use(_:written:)` does.
+  @inline(__always)
+  public mutating func park(_ chain: consuming DescriptorChain) throws(DriverFault) -> ParkedChain {
+    if isPacked { try finishWalk(&chain) }
+    return ParkedChain(id: chain.id, ringCount: chain.ringCount, generation: generation)
+  }
+
+  /// Marks a parked buffer as used. Does nothing when the queue was reset meanwhile.
+  @inline(__always)
+  public mutating func use(_ parked: consuming ParkedChain, written: UInt32) {
+    guard parked.generation == generation else { return }
+    if isPacked {
+      usePacked(id: parked.id, ringCount: parked.ringCount, written: written)
+    } else {
+      useSplit(id: parked.id, written: written)
+    }
+  }
+
+  /// Puts a parked buffer back as if it had not been taken. Only the buffer taken last can be given back,
+  /// and only before `endService()`; the next `next()` returns it again.
+  public mutating func giveBack(_ parked: consuming ParkedChain) {
+    guard parked.generation == generation else { return }
+    inFlight &-= 1
+    remaining &+= 1
+    if isPacked {
+      inFlightDescriptors &-= parked.ringCount
+      let (offset, borrow) = nextAvailable.subtractingReportingOverflow(parked.ringCount)
+      nextAvailable = borrow ? offset &+ size : offset
+      if borrow { availableMark = flipped(availableMark) }
+    } else {
+      nextAvailable &-= 1
+    }
+  }
+
+  /// Ends a service call: publishes what was used, asks for the next available buffer notification and
+  /// decides whether the driver is owed one (`notificationIsDue`).
+  ///
+  /// Returns true when more buffers are available already: the budget ran out, or they arrived meanwhile
+  /// and no notification will come for them.
+  @inline(__always)
+  public mutating func endService() -> Bool {
+    guard isReady else { return false }
+    remaining = 0
+    isRefilled = false
+    return isPacked ? endPacked() : endSplit()
+  }
+
+  /// Stops the queue after a fault: nothing more is taken from it or published until a reset.
+  public mutating func stop() {
+    isReady = false
+    remaining = 0
+    isRefilled = true
+    generation &+= 1
+  }
+
+  /// Reads the available index, once per service call. False when there is nothing to take.
+  @inline(never)
+  private mutating func refill() throws(DriverFault) -> Bool {
+    guard isReady, !isRefilled else { return false }
+    isRefilled = true
+    if isPacked {
+      remaining = min(budget, size &- inFlightDescriptors)
+      return remaining != 0
+    }
+    return try refillSplit()
+  }
+
+  @inline(__always)
+  func loadDescriptor(_ index: UInt16) -> RawDescriptor {
+    let offset = Int(index) * 16
+    // The word first: in the packed format its flags, read with acquire ordering, guard the rest.
+    let word = descriptors.loadAcquiring64(offset + 8)
+    return RawDescriptor(address: descriptors.load64(offset), word: word)
+  }
+}

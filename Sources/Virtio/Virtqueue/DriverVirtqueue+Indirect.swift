@@ -1,0 +1,46 @@
+// virtio 1.4 §2.7.5.3 and §2.8.7 Indirect Descriptors, driver side: a long buffer takes one ring entry.
+
+extension DriverVirtqueue {
+  /// Writes the elements to the table of the buffer's slot and submits one descriptor that refers to it.
+  mutating func submitIndirect(_ segments: Span<DMASegment>, readableCount: Int, token: UInt32) -> Bool {
+    guard freeCount > 0 else { return false }
+    // The table belongs to the slot that the buffer gets: in order that is the ring position.
+    let id = isPacked && isInOrder ? nextAvailable : freeHead
+    let start = Int(id) * Int(indirectCapacity) * 16
+    var writable: UInt64 = 0
+    for i in segments.indices {
+      let segment = segments[i]
+      var flags: UInt16 = 0
+      if i >= readableCount {
+        flags |= DescriptorFlag.write
+        writable += UInt64(segment.byteCount)
+      }
+      let offset = start + i * 16
+      tables.store(segment.deviceAddress, at: offset)
+      tables.store(segment.byteCount, at: offset + 8)
+      if isPacked {
+        // §2.8.19: no flag but WRITE within a table, and no buffer ID.
+        tables.store(UInt32(flags) << 16, at: offset + 12)
+      } else {
+        let isLast = i == segments.count - 1
+        tables.store(isLast ? flags : flags | DescriptorFlag.next, at: offset + 12)
+        tables.store(isLast ? 0 : UInt16(i + 1), at: offset + 14)
+      }
+    }
+    let table = tables.segment(at: start, byteCount: segments.count * 16)
+    if isPacked {
+      let offset = Int(nextAvailable) * 16
+      _ = takePackedID()
+      descriptors.store64(table.deviceAddress, offset)
+      let word = packedWord(table.byteCount, id, availableMark | DescriptorFlag.indirect)
+      advance()
+      record(id, offset + 8, word, ringCount: 1, writable: writable, token: token)
+    } else {
+      freeHead = isInOrder ? (id &+ 1) & (size &- 1) : slots[id].next
+      writeDescriptor(id, table, flags: DescriptorFlag.indirect, next: 0)
+      record(id, tail: id, ringCount: 1, writable: writable, token: token)
+    }
+    inFlight &+= 1
+    return true
+  }
+}

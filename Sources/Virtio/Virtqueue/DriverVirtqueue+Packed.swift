@@ -1,0 +1,146 @@
+// virtio 1.4 §2.8 Packed Virtqueues, driver side.
+
+extension DriverVirtqueue {
+  @inline(__always)
+  func flipped(_ mark: UInt16) -> UInt16 { mark ^ (DescriptorFlag.available | DescriptorFlag.used) }
+
+  /// Whether a descriptor word carries this lap's used mark (§2.8.1).
+  @inline(__always)
+  func packedIsUsed(_ word: UInt64) -> Bool {
+    UInt16(truncatingIfNeeded: word >> 48) & (DescriptorFlag.available | DescriptorFlag.used) == usedMark
+  }
+
+  /// The buffer ID for a buffer at the ring position. In order it is the position itself, so that the order
+  /// of IDs is the order of the ring and no list is needed.
+  @inline(__always)
+  mutating func takePackedID() -> UInt16 {
+    if isInOrder { return nextAvailable }
+    let id = freeHead
+    freeHead = slots[id].next
+    return id
+  }
+
+  /// §2.8.21.1: writes the elements; the word of the first, which makes it available, comes last.
+  @inline(__always)
+  mutating func submitPacked(_ segments: Span<DMASegment>, readableCount: Int, token: UInt32) {
+    let id = takePackedID()
+    let first = Int(nextAvailable) * 16 + 8
+    var firstWord: UInt64 = 0
+    var writable: UInt64 = 0
+    let last = segments.count &- 1
+    for i in segments.indices {
+      let segment = segments[i]
+      var flags = i == last ? availableMark : availableMark | DescriptorFlag.next
+      if i >= readableCount {
+        flags |= DescriptorFlag.write
+        writable &+= UInt64(segment.byteCount)
+      }
+      let word = packedWord(segment.byteCount, id, flags)
+      let offset = Int(nextAvailable) * 16
+      descriptors.store64(segment.deviceAddress, offset)
+      if i == 0 { firstWord = word } else { descriptors.store64(word, offset + 8) }
+      advance()
+    }
+    record(id, first, firstWord, ringCount: UInt16(segments.count), writable: writable, token: token)
+  }
+
+  @inline(__always)
+  func packedWord(_ byteCount: UInt32, _ id: UInt16, _ flags: UInt16) -> UInt64 {
+    UInt64(byteCount) | UInt64(id) << 32 | UInt64(flags) << 48
+  }
+
+  @inline(__always)
+  mutating func advance() {
+    nextAvailable &+= 1
+    if nextAvailable == size {
+      nextAvailable = 0
+      availableMark = flipped(availableMark)
+    }
+  }
+
+  /// Remembers the buffer and makes it available, unless it is the first since `publishPacked()`: holding
+  /// that one back keeps the whole batch unseen.
+  @inline(__always)
+  mutating func record(
+    _ id: UInt16, _ offset: Int, _ word: UInt64, ringCount: UInt16, writable: UInt64, token: UInt32
+  ) {
+    precondition(writable <= UInt64(UInt32.max), "a buffer of 2^32 bytes or more")  // §2.7.5.2
+    slots[id].token = token
+    slots[id].writableByteCount = UInt32(truncatingIfNeeded: writable)
+    slots[id].ringCount = ringCount
+    slots[id].isInFlight = 1
+    freeCount &-= ringCount
+    submittedSincePublication &+= ringCount
+    if holdsFirst {
+      // Release: its elements are complete before it can be seen (§2.8.21.1.1).
+      descriptors.storeReleasing64(word, offset)
+    } else {
+      holdsFirst = true
+      heldOffset = offset
+      heldWord = word
+    }
+  }
+
+  @inline(__always)
+  mutating func publishPacked() -> Bool {
+    guard holdsFirst else { return false }
+    releaseBarrier()
+    descriptors.storeReleasing64(heldWord, heldOffset)
+    holdsFirst = false
+    // §2.8.21.3.1: the barrier before looking at the device's event suppression.
+    fullBarrier()
+    let count = submittedSincePublication
+    submittedSincePublication = 0
+    return PackedEvent.wanted(
+      deviceArea.load32(0), position: nextAvailable, wrap: availableMark & DescriptorFlag.available != 0,
+      count: count, size: size, eventIndex: usesEventIndex)
+  }
+
+  @inline(__always)
+  mutating func reclaimPacked() throws(DeviceFault) -> UsedBuffer? {
+    if isInBatch { return try reclaimPackedInOrder() }
+    if inFlight == 0 { return nil }
+    let word = descriptors.loadAcquiring64(Int(nextUsed) * 16 + 8)
+    guard packedIsUsed(word) else { return nil }
+    let id = UInt16(truncatingIfNeeded: word >> 32)
+    guard id < size else { throw .unknownBuffer }
+    // §2.8.4: without WRITE the length is reserved.
+    let wrote = UInt16(truncatingIfNeeded: word >> 48) & DescriptorFlag.write != 0
+    let written = wrote ? UInt32(truncatingIfNeeded: word) : 0
+    if isInOrder {
+      batchEnd = id
+      batchByteCount = written
+      isInBatch = true
+      return try reclaimPackedInOrder()
+    }
+    let used = try retire(id, written: written)
+    slots[id].next = freeHead
+    freeHead = id
+    skip(slots[id].ringCount)
+    return used
+  }
+
+  @inline(__always)
+  private mutating func skip(_ count: UInt16) {
+    nextUsed &+= count
+    if nextUsed >= size {
+      nextUsed &-= size
+      usedMark = flipped(usedMark)
+    }
+  }
+
+  /// §2.8.9: as in the split format; the oldest buffer is the one whose ID is the ring position.
+  @inline(__always)
+  private mutating func reclaimPackedInOrder() throws(DeviceFault) -> UsedBuffer? {
+    let id = nextUsed
+    let isLast = id == batchEnd
+    let used = try retire(id, written: isLast ? batchByteCount : slots[id].writableByteCount)
+    skip(slots[id].ringCount)
+    if isLast {
+      isInBatch = false
+    } else if inFlight == 0 {
+      throw .unknownBuffer
+    }
+    return used
+  }
+}

@@ -1,1 +1,0 @@
-// Little-endian decoding of wire structures. The bytes come from an untrusted peer.
