@@ -77,15 +77,29 @@ if board == nil {
   ]
 }
 
+// The reader of device trees needs libfdt: the images have their own, and `Toolchain/test` installs the
+// distribution's and sets LIBFDT to test the reader on this machine.
+let libfdt = board != nil || Context.environment["LIBFDT"] != nil
+if libfdt {
+  package.targets += [
+    .systemLibrary(name: "CFDT"),
+    .target(name: "DeviceTree", dependencies: ["CFDT"], swiftSettings: common + noHeap),
+  ]
+}
+if libfdt && board == nil {
+  package.targets.append(
+    .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree"], swiftSettings: hosted))
+}
+
 // The images of one board. They exist only for `Toolchain/build image`, which sets BOARD.
 if let board {
   let bareMetal: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
   package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
   package.targets += [
     .target(name: "CMachine", cSettings: bareMetal),
-    .target(name: "Machine", dependencies: ["CMachine"], swiftSettings: common + noHeap),
+    .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: common + noHeap),
     .executableTarget(
-      name: "Drivers", dependencies: ["CMachine", "DeviceTypes", "Machine", "Virtio", "Wire"],
+      name: "Drivers", dependencies: ["DeviceTree", "DeviceTypes", "Machine", "Virtio", "Wire"],
       path: "Board/\(board)/Drivers", swiftSettings: common, linkerSettings: [.linkedLibrary("fdt")]),
   ]
 }

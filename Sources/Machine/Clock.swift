@@ -1,6 +1,7 @@
 // Time from the generic timer: a monotonic counter, and one wake-up of this core.
 
 import CMachine
+public import DeviceTree
 
 /// The monotonic clock of this core, which starts somewhere before the image does.
 public enum Clock {
@@ -16,9 +17,9 @@ public enum Clock {
   }
 
   /// Enables the interrupt of the virtual timer, whose only work is to end a sleep.
-  public static func start(interrupt identifier: UInt32) throws(InterruptError) {
+  public static func start(interrupt: InterruptSource) throws(InterruptError) {
     machine_write_timer_control(0)
-    try Interrupts.enable(identifier, .level, context: 0) { _ in machine_write_timer_control(0) }
+    try Interrupts.enable(interrupt, context: 0) { _ in machine_write_timer_control(0) }
   }
 
   /// Raises the timer's interrupt at the deadline, once.

@@ -2,6 +2,7 @@
 // registers.
 
 import CMachine
+public import DeviceTree
 
 /// Why interrupts cannot be had.
 public enum InterruptError: Error, Equatable {
@@ -13,12 +14,6 @@ public enum InterruptError: Error, Equatable {
   case notAnswering
   /// The identifier is none of a private or shared peripheral interrupt that `Interrupts` can serve.
   case badIdentifier
-}
-
-/// How an interrupt line tells of an event.
-public enum InterruptTrigger: Sendable, Equatable {
-  case level
-  case edge
 }
 
 /// What runs when an interrupt comes: with interrupts masked, on a stack of its own, and short.
@@ -72,11 +67,12 @@ public enum Interrupts {
   /// Gives an interrupt its handler and enables it.
   ///
   /// - Parameters:
-  ///   - identifier: 16 to 31 for one of this core, 32 and up for a shared one.
+  ///   - source: Of this core, or a shared one below `identifierLimit`.
   ///   - context: Handed to the handler as it is.
   public static func enable(
-    _ identifier: UInt32, _ trigger: InterruptTrigger, context: UInt, handler: @escaping InterruptHandler
+    _ source: InterruptSource, context: UInt, handler: @escaping InterruptHandler
   ) throws(InterruptError) {
+    let identifier = source.identifier
     guard identifier >= 16, identifier < identifierLimit, let frame = frame(of: identifier) else {
       throw .badIdentifier
     }
@@ -91,7 +87,7 @@ public enum Interrupts {
     let configuration = Register.configuration + Int(identifier / 16) * 4
     let edge: UInt32 = 0b10 << (identifier % 16 * 2)
     let others = frame.read32(configuration) & ~edge
-    frame.write32(trigger == .edge ? others | edge : others, at: configuration)
+    frame.write32(source.trigger == .edge ? others | edge : others, at: configuration)
     if identifier >= privateLimit {
       frame.write64(machine_read_affinity() & 0xff_00ff_ffff, at: Register.route + Int(identifier) * 8)
     }

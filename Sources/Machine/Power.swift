@@ -1,12 +1,7 @@
 // How a run ends.
 
 import CMachine
-
-/// How the processor asks its firmware for something.
-public enum PSCIConduit: Sendable, Equatable {
-  case hvc
-  case smc
-}
+public import DeviceTree
 
 /// The end of a run.
 public enum Power {

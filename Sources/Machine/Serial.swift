@@ -28,14 +28,8 @@ public enum Serial {
 
   /// Writes a text.
   public static func put(_ text: StaticString) {
-    // A static string is UTF-8 here, constant and as long as it says: there are no scalar ones in this
-    // project.
-    unsafe put(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-  }
-
-  /// Writes bytes as they are.
-  @unsafe static func put(_ bytes: UnsafeRawBufferPointer) {
-    for unsafebyte in unsafe bytes { put(byte: byte) }
+    // A static string has as many bytes as it says.
+    for index in 0..<text.utf8CodeUnitCount { unsafe put(byte: text.utf8Start[index]) }
   }
 
   /// Writes bytes that come from outside: what is not printable ASCII appears as a full stop.

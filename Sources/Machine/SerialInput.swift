@@ -1,6 +1,6 @@
 // Bytes typed on the serial console, taken by interrupt.
 
-import CMachine
+public import DeviceTree
 
 /// Input of the board's UART: the interrupt handler moves bytes from the FIFO into a ring, `next` takes them
 /// out. Bytes that find the ring full are dropped.
@@ -12,10 +12,10 @@ public enum SerialInput {
   nonisolated(unsafe) private static var count = 0
 
   /// Enables receiving.
-  public static func start(interrupt identifier: UInt32) throws(InterruptError) {
+  public static func start(interrupt: InterruptSource) throws(InterruptError) {
     let registers = Serial.registers
     registers.write32(0x7ff, at: Serial.Register.interruptClear)
-    try Interrupts.enable(identifier, .level, context: 0) { _ in SerialInput.receive() }
+    try Interrupts.enable(interrupt, context: 0) { _ in SerialInput.receive() }
     registers.write32(1 << 4 | 1 << 6, at: Serial.Register.interruptMask)  // received, and left waiting
   }
 

@@ -86,3 +86,11 @@ uint64_t machine_boot_argument(void);
 _Noreturn void machine_semihosting_exit(uint32_t status);
 /* PSCI SYSTEM_OFF by HVC or SMC; comes back only if there is no PSCI. */
 void machine_psci_off(int by_smc);
+
+/* A value that the compiler cannot follow, and plain accesses to it as an address: for faults on purpose. */
+static inline uint64_t machine_opaque(uint64_t value) {
+  __asm__ volatile("" : "+r"(value));
+  return value;
+}
+static inline void machine_touch(uint64_t address) { __asm__ volatile("ldr xzr, [%0]" ::"r"(address) : "memory"); }
+static inline void machine_overwrite(uint64_t address) { __asm__ volatile("str xzr, [%0]" ::"r"(address) : "memory"); }

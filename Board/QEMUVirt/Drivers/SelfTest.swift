@@ -1,0 +1,23 @@
+// Failures on request, to prove the exception report, by the boot option trap=bounds, trap=abort, trap=write or
+// trap=stack.
+
+import DeviceTree
+import Machine
+
+/// Faults on purpose.
+enum SelfTest {
+  /// Fails in the way that the options ask for; returns if they ask for none.
+  static func run(_ options: BootOptions) {
+    if options.contains("trap=bounds") { readOutOfBounds() }
+    if options.contains("trap=abort") { Faults.readUnmapped() }
+    if options.contains("trap=write") { Faults.writeText() }
+    if options.contains("trap=stack") { Faults.overflowStack() }
+  }
+
+  @inline(never) private static func readOutOfBounds() {
+    let primes: InlineArray<4, UInt64> = [2, 3, 5, 7]
+    // The compiler cannot know the time.
+    let index = Int(Clock.ticks % 3) + 4
+    Serial.put(decimal: primes[index])
+  }
+}
