@@ -19,8 +19,7 @@ public struct BootOptions: Sendable {
   /// The options in a property, or nil if it is too long. A zero byte ends them.
   init?(_ text: Property) {
     for index in 0..<text.count {
-      // The index is one of the buffer's.
-      let byte = unsafe text.bytes[index]
+      let byte = text.byte(index)
       if byte == 0 { break }
       guard count < Self.sizeLimit else { return nil }
       bytes[count] = byte
@@ -73,10 +72,7 @@ public struct BootOptions: Sendable {
 
   private func hasPrefix(_ text: StaticString, at start: Int) -> Bool {
     for index in 0..<text.utf8CodeUnitCount {
-      // A static string has as many bytes as it says.
-      guard start + index < count, bytes[start + index] == (unsafe text.utf8Start[index]) else {
-        return false
-      }
+      guard start + index < count, bytes[start + index] == text.byte(index) else { return false }
     }
     return true
   }

@@ -127,7 +127,8 @@ extension DeviceTree {
     return property.cell(0)
   }
 
-  /// Addresses are the processor's only if every bus above the node passes them on unchanged: an empty "ranges".
+  /// Addresses are the processor's only if every bus above the node passes them on unchanged, by an empty
+  /// "ranges".
   private func checkBus(of node: Int32) throws(DeviceTreeError) {
     var bus = parent(of: node)
     for _ in 0..<Self.depthLimit {

@@ -1,5 +1,5 @@
-// The flattened device tree that firmware hands over, read through libfdt. It comes from outside: whatever it holds,
-// reading it ends with a value or a typed error.
+// The flattened device tree that firmware hands over, read through libfdt. It comes from outside: whatever it
+// holds, reading it ends with a value or a typed error.
 
 import CFDT
 
@@ -61,8 +61,7 @@ public struct DeviceTreeNode: Sendable, Equatable {
   let offset: Int32
 }
 
-/// A device tree whose structure was checked once, as a whole. The memory it lies in must not change while it is
-/// used.
+/// A device tree whose structure was checked once, as a whole. Its memory must not change while it is used.
 @safe public struct DeviceTree {
   /// Longest tree that is accepted, in bytes: bounds the work of reading one.
   public static let sizeLimit = 2 << 20
@@ -181,16 +180,27 @@ public enum PSCIConduit: Sendable, Equatable {
     cells == 1 ? UInt64(cell(index)) : UInt64(cell(index)) << 32 | UInt64(cell(index + 1))
   }
 
+  /// The byte at an index. Traps beyond the property.
+  func byte(_ index: Int) -> UInt8 {
+    precondition(index >= 0 && index < count)
+    return unsafe bytes[index]
+  }
+
   /// Whether the property is this text, byte for byte.
   func equals(_ text: StaticString) -> Bool {
     guard count == text.utf8CodeUnitCount else { return false }
-    // Both have `count` bytes.
-    for index in 0..<count where unsafe bytes[index] != text.utf8Start[index] { return false }
+    for index in 0..<count where byte(index) != text.byte(index) { return false }
     return true
   }
 }
 
 extension StaticString {
+  /// The byte at an index. Traps beyond the text.
+  func byte(_ index: Int) -> UInt8 {
+    precondition(index >= 0 && index < utf8CodeUnitCount)
+    return unsafe utf8Start[index]
+  }
+
   /// The text for C: a literal ends with a zero byte.
   var cString: UnsafePointer<CChar> {
     unsafe UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)

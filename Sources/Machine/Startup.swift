@@ -1,4 +1,4 @@
-// From the entry of an image to a machine that can sleep and be woken: device tree, interrupts, clock, serial input.
+// From the entry of an image to a machine that can sleep and be woken: device tree, interrupts, clock, input.
 
 import CMachine
 public import DeviceTree

@@ -1,5 +1,5 @@
-// Failures on request, to prove the exception report, by the boot option trap=bounds, trap=abort, trap=write or
-// trap=stack.
+// Failures on request, to prove the exception report, by a boot option: trap=bounds, trap=abort, trap=write
+// or trap=stack.
 
 import DeviceTree
 import Machine

@@ -92,5 +92,9 @@ static inline uint64_t machine_opaque(uint64_t value) {
   __asm__ volatile("" : "+r"(value));
   return value;
 }
-static inline void machine_touch(uint64_t address) { __asm__ volatile("ldr xzr, [%0]" ::"r"(address) : "memory"); }
-static inline void machine_overwrite(uint64_t address) { __asm__ volatile("str xzr, [%0]" ::"r"(address) : "memory"); }
+static inline void machine_touch(uint64_t address) {
+  __asm__ volatile("ldr xzr, [%0]" ::"r"(address) : "memory");
+}
+static inline void machine_overwrite(uint64_t address) {
+  __asm__ volatile("str xzr, [%0]" ::"r"(address) : "memory");
+}
