@@ -28,8 +28,14 @@ public enum Serial {
 
   /// Writes a text.
   public static func put(_ text: StaticString) {
+    for index in 0..<text.utf8CodeUnitCount { put(byte: byte(of: text, at: index)) }
+  }
+
+  /// The byte of a text at an index. Traps beyond the text.
+  public static func byte(of text: StaticString, at index: Int) -> UInt8 {
+    precondition(index >= 0 && index < text.utf8CodeUnitCount)
     // A static string has as many bytes as it says.
-    for index in 0..<text.utf8CodeUnitCount { unsafe put(byte: text.utf8Start[index]) }
+    return unsafe text.utf8Start[index]
   }
 
   /// Writes bytes that come from outside: what is not printable ASCII appears as a full stop.

@@ -28,6 +28,10 @@ import Machine
     if slots == 0 {
       fail { Serial.put("the device tree has no virtio,mmio node") }
     }
+    if !options.contains("check") {
+      var prompt = Prompt()
+      prompt.run(tree)
+    }
     Serial.line("vireo: result=pass")
     Power.off(status: 0)
   }

@@ -1,0 +1,65 @@
+// The image with a person at its console: a line of input at a time, asleep in between.
+
+import DeviceTree
+import Machine
+
+/// The prompt of the interactive mode.
+struct Prompt {
+  private var line = InlineArray<80, UInt8>(repeating: 0)
+  private var count = 0
+
+  /// Answers commands until one of them says exit.
+  mutating func run(_ tree: DeviceTree) {
+    Serial.line("Type help for the commands.")
+    while true {
+      Serial.put("vireo> ")
+      readLine()
+      if isLine("exit") { return }
+      answer(tree)
+    }
+  }
+
+  private func answer(_ tree: DeviceTree) {
+    if count == 0 { return }
+    if isLine("help") {
+      Serial.line("devices   the virtio devices of this machine")
+      Serial.line("uptime    milliseconds since the machine started")
+      Serial.line("exit      end (or type Ctrl-A X)")
+    } else if isLine("devices") {
+      _ = try? Inventory.print(tree)
+    } else if isLine("uptime") {
+      Serial.put(decimal: Clock.milliseconds(from: 0, to: Clock.ticks))
+      Serial.newLine()
+    } else {
+      Serial.line("there is no such command; type help")
+    }
+  }
+
+  /// Reads up to a carriage return, with an echo; backspace takes back, what is too long is left out.
+  private mutating func readLine() {
+    count = 0
+    while true {
+      _ = Interrupts.wait(until: .never) { SerialInput.isReady }
+      guard let byte = SerialInput.next() else { continue }
+      switch byte {
+      case 0x0d, 0x0a:
+        Serial.newLine()
+        return
+      case 0x08 where count > 0, 0x7f where count > 0:
+        count -= 1
+        Serial.put("\u{8} \u{8}")
+      case 0x20..<0x7f where count < line.count:
+        line[count] = byte
+        count += 1
+        Serial.put(byte: byte)
+      default: break
+      }
+    }
+  }
+
+  private func isLine(_ word: StaticString) -> Bool {
+    guard count == word.utf8CodeUnitCount else { return false }
+    for index in 0..<count where line[index] != Serial.byte(of: word, at: index) { return false }
+    return true
+  }
+}
