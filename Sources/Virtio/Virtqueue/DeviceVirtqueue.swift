@@ -68,8 +68,8 @@ public struct DeviceVirtqueue: ~Copyable {
   var nextUsed: UInt16 = 0
   /// Split: the used index as last published.
   var publishedUsed: UInt16 = 0
-  /// Counts resets, so that a buffer of an earlier life is recognised.
-  var generation: UInt32 = 0
+  /// Counts resets and stops, so that a buffer of an earlier life is recognised.
+  public internal(set) var generation: UInt32 = 0
 
   // Packed format only.
   /// AVAIL and USED bits that mark the next descriptor as available.
