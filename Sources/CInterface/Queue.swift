@@ -8,11 +8,14 @@ import Virtio
 private typealias QueuePointer = UnsafeMutablePointer<DeviceVirtqueue>
 private typealias BufferPointer = UnsafeMutablePointer<TakenBuffer>
 
-/// What a `vireo_buffer` holds: the chain, nil once it was used, so that C cannot use it twice; and the life
-/// of the queue it belongs to, so that a buffer from before a reset is recognised.
+/// What a `vireo_buffer` holds once a chain was taken into it. All bytes zero means none: C starts it so, and
+/// it is so again after use, so that C cannot use a chain twice.
 private struct TakenBuffer: ~Copyable {
-  var chain: DescriptorChain?
+  /// 1 while there is a chain.
+  var isHeld: UInt32 = 1
+  /// The life of the queue that it belongs to: a chain from before a reset is recognised.
   let generation: UInt32
+  var chain: DescriptorChain
 }
 
 private func queuePointer(_ handle: OpaquePointer) -> QueuePointer {
@@ -23,6 +26,12 @@ private func queuePointer(_ handle: OpaquePointer) -> QueuePointer {
 private func bufferPointer(_ buffer: UnsafeMutablePointer<vireo_buffer>) -> BufferPointer {
   // The buffer is large enough and aligned (checked in `vireo_queue_create`).
   unsafe UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: TakenBuffer.self)
+}
+
+/// Whether a chain is in `buffer`, which may be as C left it.
+private func isHeld(_ buffer: UnsafeMutablePointer<vireo_buffer>) -> Bool {
+  // `isHeld` is the first field; any bytes are a UInt32.
+  unsafe UnsafeMutableRawPointer(buffer).load(as: UInt32.self) == 1
 }
 
 /// See vireo.h.
@@ -106,7 +115,7 @@ public func queueNext(
     guard let chain = try unsafe pointer.pointee.next() else { return VIREO_EMPTY }
     // Whatever the buffer held is overwritten: it has no destructor.
     unsafe bufferPointer(buffer).initialize(
-      to: TakenBuffer(chain: chain, generation: pointer.pointee.generation))
+      to: TakenBuffer(generation: pointer.pointee.generation, chain: chain))
   } catch {
     return status(error)
   }
@@ -124,10 +133,10 @@ public func bufferNext(
   }
   let pointer = unsafe queuePointer(queue)
   let taken = unsafe bufferPointer(buffer)
-  guard unsafe taken.pointee.chain != nil, unsafe taken.pointee.generation == pointer.pointee.generation
+  guard unsafe isHeld(buffer), unsafe taken.pointee.generation == pointer.pointee.generation
   else { return VIREO_WRONG_STATE }
   do throws(DriverFault) {
-    guard let next = try unsafe taken.pointee.chain!.nextDescriptor(pointer.pointee) else {
+    guard let next = try unsafe taken.pointee.chain.nextDescriptor(pointer.pointee) else {
       return VIREO_EMPTY
     }
     unsafe element.pointee = vireo_element(
@@ -145,13 +154,14 @@ public func queueUse(
   _ queue: OpaquePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?, _ written: UInt32
 ) -> vireo_status {
   guard let queue = unsafe queue, let buffer = unsafe buffer else { return VIREO_BAD_ARGUMENT }
+  guard unsafe isHeld(buffer) else { return VIREO_WRONG_STATE }
   let pointer = unsafe queuePointer(queue)
-  let taken = unsafe bufferPointer(buffer)
-  guard let chain = unsafe taken.pointee.chain.take(),
-    unsafe taken.pointee.generation == pointer.pointee.generation
-  else { return VIREO_WRONG_STATE }
+  let taken = unsafe bufferPointer(buffer).move()
+  // The chain was moved out, so the storage is free to say so.
+  unsafe UnsafeMutableRawPointer(buffer).storeBytes(of: 0, as: UInt32.self)
+  guard unsafe taken.generation == pointer.pointee.generation else { return VIREO_WRONG_STATE }
   do throws(DriverFault) {
-    try unsafe pointer.pointee.use(chain, written: written)
+    try unsafe pointer.pointee.use(taken.chain, written: written)
   } catch {
     return status(error)
   }
