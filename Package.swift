@@ -103,3 +103,12 @@ if let board {
       path: "Board/\(board)/Drivers", swiftSettings: common, linkerSettings: [.linkedLibrary("fdt")]),
   ]
 }
+
+// Vireo's half of the benchmark. It exists only for `Toolchain/bench`, which sets VIREO_BENCH.
+if Context.environment["VIREO_BENCH"] != nil {
+  package.products.append(.library(name: "vireo-peer", type: .static, targets: ["VireoPeer"]))
+  package.targets.append(
+    .target(
+      name: "VireoPeer", dependencies: ["Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
+      swiftSettings: common))
+}

@@ -1,0 +1,115 @@
+// Vireo's device side behind the harness's table, over the public API only: what a device model would write.
+
+import Virtio
+import Wire
+
+/// A queue and what the one-call-an-operation functions keep between calls.
+struct DevicePeer: ~Copyable {
+  var queue: DeviceVirtqueue
+  var chain: DescriptorChain?
+
+  /// The next descriptor of the buffer taken last.
+  @inline(__always)
+  mutating func nextDescriptor() throws(DriverFault) -> Descriptor? {
+    try chain?.nextDescriptor(queue)
+  }
+}
+
+/// What `deviceMake` made.
+@inline(__always)
+func devicePeer(_ device: UnsafeMutableRawPointer) -> UnsafeMutablePointer<DevicePeer> {
+  unsafe device.assumingMemoryBound(to: DevicePeer.self)
+}
+
+/// The bits of `features` in bench.h.
+enum PeerFeature {
+  static func features(_ bits: UInt32) -> Features {
+    var features = Features.version1
+    if bits & 1 != 0 { features = features | .eventIndex }
+    if bits & 2 != 0 { features = features | .inOrder }
+    if bits & 4 != 0 { features = features | .ringPacked }
+    if bits & 8 != 0 { features = features | .indirectDescriptors }
+    return features
+  }
+}
+
+/// A ready queue over the harness's memory, with its areas where the harness's driver has them.
+@c(vireo_device_make)
+public func deviceMake(
+  _ base: UnsafeMutableRawPointer, _ byteCount: UInt64, _ descriptors: UInt64, _ driver: UInt64,
+  _ device: UInt64, _ size: UInt16, _ features: UInt32
+) -> UnsafeMutableRawPointer {
+  // The harness's memory outlives every peer.
+  let region = unsafe GuestRegion(address: 0, byteCount: byteCount, host: base)
+  var queue = DeviceVirtqueue(maximumSize: size, memory: GuestMemory(region))
+  let addresses = QueueAddresses(descriptorArea: descriptors, driverArea: driver, deviceArea: device)
+  do throws(DriverFault) {
+    try queue.makeReady(size: size, at: addresses, features: PeerFeature.features(features))
+  } catch {
+    preconditionFailure("the harness laid the queue out wrongly")
+  }
+  let peer = UnsafeMutablePointer<DevicePeer>.allocate(capacity: 1)
+  unsafe peer.initialize(to: DevicePeer(queue: queue))
+  return UnsafeMutableRawPointer(peer)
+}
+
+/// The whole notification in one call, the way devices of `DeviceTypes` run.
+@c(vireo_service)
+public func service(
+  _ device: UnsafeMutableRawPointer, _ budget: UInt32, _ sum: UnsafeMutablePointer<UInt64>
+) -> UInt32 {
+  // The pointers are the harness's: one from `deviceMake`, one to its own variable.
+  unsafe drain(&devicePeer(device).pointee.queue, budget, &sum.pointee)
+}
+
+private func drain(_ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inout UInt64) -> UInt32 {
+  queue.budget = UInt16(truncatingIfNeeded: budget)
+  var count: UInt32 = 0
+  var total: UInt64 = 0
+  do throws(DriverFault) {
+    while var chain = try queue.next() {
+      var written: UInt32 = 0
+      while let descriptor = try chain.nextDescriptor(queue) {
+        total &+= descriptor.range.address &+ UInt64(descriptor.range.byteCount)
+        if descriptor.isDeviceWritable { written &+= descriptor.range.byteCount }
+      }
+      try queue.use(chain, written: written)
+      count &+= 1
+    }
+    _ = queue.endService()
+  } catch {
+    queue.stop()
+  }
+  sum &+= total
+  return count
+}
+
+/// A block device's part of a request: parse the header, write 64 bytes of data and the status.
+@c(vireo_block_service)
+public func blockService(
+  _ device: UnsafeMutableRawPointer, _ budget: UInt32, _ sum: UnsafeMutablePointer<UInt64>
+) -> UInt32 {
+  // As in `service`.
+  unsafe drainRequests(&devicePeer(device).pointee.queue, budget, &sum.pointee)
+}
+
+private func drainRequests(_ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inout UInt64) -> UInt32 {
+  queue.budget = UInt16(truncatingIfNeeded: budget)
+  let data = ByteArray<64>()
+  var count: UInt32 = 0
+  do throws(DriverFault) {
+    while var chain = try queue.next() {
+      var header = ByteArray<16>()
+      try chain.read(&header, queue)
+      sum &+= UInt64(header.load(UInt32.self, at: 0)) &+ header.load(UInt64.self, at: 8)
+      try chain.write(data, queue)
+      try chain.write(ByteArray<1>(), queue)
+      try queue.use(chain, written: 65)
+      count &+= 1
+    }
+    _ = queue.endService()
+  } catch {
+    queue.stop()
+  }
+  return count
+}
