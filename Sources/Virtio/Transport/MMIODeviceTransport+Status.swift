@@ -55,7 +55,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     finishResets()
   }
 
-  /// §2.3.1: status reads 0, and everything is as new, only once nothing can touch guest memory any more.
+  /// §2.4.1: status reads 0, and everything is as new, only once nothing can touch guest memory any more.
   mutating func finishResets() {
     guard isResetting || stoppingQueues != 0, device.isQuiescent else { return }
     stoppingQueues = 0
@@ -82,6 +82,8 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     // §3.4.2: ignored unless negotiated and initialized.
     guard driverFeatures.contains(.suspend), isLive, !isSuspending else { return }
     status = status | .suspend
+    // A device that is polled meanwhile can use what it holds, and take nothing new.
+    for i in 0..<queueCount { queues[i].isPaused = true }
     finishSuspend()
   }
 
@@ -94,6 +96,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
 
   private mutating func resume() {
     isSuspended = false
+    for i in 0..<queueCount { queues[i].isPaused = false }
     status = status.subtracting(.suspend) | .driverOK
     if owesConfigurationChange {
       owesConfigurationChange = false

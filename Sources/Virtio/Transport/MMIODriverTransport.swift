@@ -59,7 +59,7 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   /// Whether the device asks for a reset (§2.1.2).
   public var needsReset: Bool { status.contains(.needsReset) }
 
-  /// Resets the device and waits until it says so (§2.3.2).
+  /// Resets the device and waits until it says so (§2.4.2).
   public mutating func reset() throws(DeviceFault) {
     registers.write32(0, MMIORegister.status)
     for _ in 0..<Self.pollLimit where registers.read32(MMIORegister.status) == 0 {

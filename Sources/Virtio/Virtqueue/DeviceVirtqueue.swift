@@ -48,6 +48,8 @@ public struct DeviceVirtqueue: ~Copyable {
   public var budget: UInt16 = 256
   /// Whether a used buffer notification is due. The transport sends it and clears this.
   public var notificationIsDue = false
+  /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
+  var isPaused = false
   /// Buffers taken and not yet used.
   public internal(set) var inFlight: UInt16 = 0
 
@@ -123,6 +125,7 @@ public struct DeviceVirtqueue: ~Copyable {
   /// §2.6.1.1.1: back to the default state. Buffers in flight are forgotten; using them later does nothing.
   public mutating func reset() {
     isReady = false
+    isPaused = false
     size = 0
     remaining = 0
     isRefilled = false
@@ -210,13 +213,16 @@ public struct DeviceVirtqueue: ~Copyable {
   /// decides whether the driver is owed one (`notificationIsDue`).
   ///
   /// Returns true when more buffers are available already: the budget ran out, or they arrived meanwhile
-  /// and no notification will come for them.
+  /// and no notification will come for them. Buffers that the device chose to leave, because it has nothing
+  /// to put into them or its backend is busy, do not count: it takes them when its backend has news.
   @inline(__always)
   public mutating func endService() -> Bool {
     guard isReady else { return false }
+    let tookAll = isRefilled && remaining == 0
     remaining = 0
     isRefilled = false
-    return isPacked ? endPacked() : endSplit()
+    let isMore = isPacked ? endPacked() : endSplit()
+    return tookAll && isMore
   }
 
   /// Stops the queue after a fault: nothing more is taken from it or published until a reset.
@@ -230,7 +236,7 @@ public struct DeviceVirtqueue: ~Copyable {
   /// Reads the available index, once per service call. False when there is nothing to take.
   @inline(never)
   private mutating func refill() throws(DriverFault) -> Bool {
-    guard isReady, !isRefilled else { return false }
+    guard isReady, !isPaused, !isRefilled else { return false }
     isRefilled = true
     if isPacked {
       remaining = min(budget, size &- inFlightDescriptors)
