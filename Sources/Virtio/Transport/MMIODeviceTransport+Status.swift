@@ -1,4 +1,4 @@
-// virtio 1.4 §2.1 Device Status Field, §2.3 Device Reset, §3.1 Device Initialization, §3.4 Device Suspend.
+// virtio 1.4 §2.1 Device Status Field, §2.4 Device Reset, §3.1 Device Initialization, §3.4 Device Suspend.
 
 extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// A write to the Status register. The driver sets bits step by step; clearing is only by reset.
