@@ -1,8 +1,8 @@
 // The floor of the device side, split ring: plain C, every check that a device needs, nothing else. It knows
 // the ring size at compile time, has one memory region from guest address 0 and calls nothing. Checked: the
 // jump of avail.idx, head and next index, chain length, the sum of the lengths, and that every buffer lies in
-// memory. `ref` publishes used.idx for each chain, `ref_lazy` once a
-// batch, `ref_in_order` writes one used element a batch (§2.7.9 In-order use of descriptors).
+// memory. `ref` publishes used.idx for each chain, `ref_lazy` once a batch, `ref_in_order` writes one used
+// element a batch (§2.7.9 In-order use of descriptors).
 
 #include <stdlib.h>
 

@@ -3,7 +3,8 @@
 #include "bench.h"
 
 void *vireo_device_make(
-    uint8_t *base, uint64_t len, uint64_t desc, uint64_t avail, uint64_t used, uint16_t size, uint32_t features);
+    uint8_t *base, uint64_t len, uint64_t desc, uint64_t avail, uint64_t used, uint16_t size,
+    uint32_t features);
 void *vireo_driver_make(
     uint8_t *shared, uint64_t address, intptr_t len, uint16_t size, uint32_t features, uint64_t *areas);
 
