@@ -97,7 +97,8 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
       fail()
       throw .featureMissing(missing)
     }
-    for index in 0..<4 as Range<UInt32> {
+    // From the top down: QEMU takes every selector above 1 for 1, and the last write must be the true one.
+    for index in (0..<4 as Range<UInt32>).reversed() {
       registers.write32(index, MMIORegister.driverFeaturesSelect)
       registers.write32(accepted.word(index), MMIORegister.driverFeatures)
     }

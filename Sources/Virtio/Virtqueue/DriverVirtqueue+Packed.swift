@@ -104,9 +104,11 @@ extension DriverVirtqueue {
     guard packedIsUsed(word) else { return nil }
     let id = UInt16(truncatingIfNeeded: word >> 32)
     guard id < size else { throw .unknownBuffer }
-    // §2.8.4: without WRITE the length is reserved.
+    // §2.8.4: without WRITE the length is reserved. QEMU never sets it, so a length that the buffer can hold
+    // counts all the same, and one that it cannot is no fault.
+    let length = UInt32(truncatingIfNeeded: word)
     let wrote = UInt16(truncatingIfNeeded: word >> 48) & DescriptorFlag.write != 0
-    let written = wrote ? UInt32(truncatingIfNeeded: word) : 0
+    let written = wrote || length <= slots[id].writableByteCount ? length : 0
     if isInOrder {
       batchEnd = id
       batchByteCount = written

@@ -11,6 +11,8 @@ import Glibc
   /// The anonymous file behind it, which QEMU opens as its memory backend.
   let file: FileDescriptor
 
+  private var own: [UnsafeMutableRawPointer] = unsafe []
+
   init(size: Int) throws(QTestError) {
     file = try .memory(size: size)
     let mapped = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, 0)
@@ -20,7 +22,18 @@ import Glibc
     unsafe bytes = UnsafeMutableRawBufferPointer(start: start, count: size)
   }
 
-  deinit { unsafe munmap(bytes.baseAddress, bytes.count) }
+  deinit {
+    unsafe munmap(bytes.baseAddress, bytes.count)
+    unsafe own.forEach { unsafe $0.deallocate() }
+  }
+
+  /// Memory that no device reaches, freed with this object.
+  @unsafe
+  func allocatePrivate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let block = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
+    unsafe own.append(block)
+    return unsafe block
+  }
 
   /// Reads a little-endian integer at a guest-physical address, which must lie in RAM.
   public func load<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self, at address: UInt64) -> T {

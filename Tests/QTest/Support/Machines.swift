@@ -1,5 +1,8 @@
 /// Command line fragments for QEMU's device models, each on window `slot`.
 public enum Machine {
+  /// Device options that make QEMU offer both ring formats and everything about them.
+  public static let allRingFeatures = "packed=on,in_order=on,event_idx=on,indirect_desc=on"
+
   /// Entropy, from QEMU's own generator.
   public static func entropy(slot: Int = 0, options: String = "") -> [String] {
     ["-object", "rng-builtin,id=rng\(slot)"] + device("virtio-rng-device,rng=rng\(slot)", slot, options)

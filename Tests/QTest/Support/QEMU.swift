@@ -9,6 +9,9 @@ public final class QEMU {
   /// The machine's RAM.
   public let ram: GuestRAM
 
+  /// What went wrong first with the machine itself.
+  public internal(set) var failure: QTestError?
+
   private let process: pid_t
   private let errors: FileDescriptor
   private let channel: LineChannel
