@@ -23,7 +23,7 @@ public struct GuestRange {
 
   /// A range of no bytes.
   @inline(__always)
-  static var empty: GuestRange {
+  public static var empty: GuestRange {
     // Never dereferenced: every access is bounded by a count of zero.
     unsafe GuestRange(address: 0, byteCount: 0, host: UnsafeMutableRawPointer(bitPattern: 16)!)
   }

@@ -18,6 +18,7 @@ extension DescriptorChain {
       var part = target._mutatingExtracting(done..<(done + count))
       range.prefix(UInt32(count)).copyOut(to: &part)
       rest = range.dropFirst(UInt32(count))
+      restIsWritable = false
       done += count
     }
     return done
@@ -30,6 +31,20 @@ extension DescriptorChain {
   ) throws(DriverFault) {
     var bytes = target.mutableBytes
     guard try read(into: &bytes, queue) == count else { throw .bufferTooShort }
+  }
+
+  /// Moves past the next `count` device-readable bytes. Returns how many there were.
+  public mutating func skip(_ count: UInt32, _ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> UInt32
+  {
+    var left = count
+    while left != 0 {
+      guard let range = try nextPart(deviceWritable: false, queue) else { break }
+      let step = min(left, range.byteCount)
+      rest = range.dropFirst(step)
+      restIsWritable = false
+      left -= step
+    }
+    return count - left
   }
 
   /// Copies `source` into the next device-writable bytes, across descriptors; what is left of the
@@ -46,6 +61,7 @@ extension DescriptorChain {
       let count = min(source.byteCount - done, Int(range.byteCount))
       range.copyIn(from: source.extracting(done..<(done + count)))
       rest = range.dropFirst(UInt32(count))
+      restIsWritable = true
       done += count
     }
     return done

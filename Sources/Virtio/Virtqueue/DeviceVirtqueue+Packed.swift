@@ -9,15 +9,20 @@ extension DeviceVirtqueue {
 
   /// Whether the descriptor at the ring position is available on this lap (§2.8.1).
   @inline(__always)
-  var packedIsAvailable: Bool {
-    let flags = UInt16(truncatingIfNeeded: descriptors.loadAcquiring64(Int(nextAvailable) * 16 + 8) >> 48)
-    return flags & (DescriptorFlag.available | DescriptorFlag.used) == availableMark
+  var packedIsAvailable: Bool { packedIsAvailable(nextAvailable, availableMark) }
+
+  /// Whether the descriptor at `position` carries the marks `mark`.
+  @inline(__always)
+  func packedIsAvailable(_ position: UInt16, _ mark: UInt16) -> Bool {
+    let flags = UInt16(truncatingIfNeeded: descriptors.loadAcquiring64(Int(position) * 16 + 8) >> 48)
+    return flags & (DescriptorFlag.available | DescriptorFlag.used) == mark
   }
 
   @inline(__always)
   mutating func takePacked() -> DescriptorChain? {
     guard packedIsAvailable else {
       remaining = 0
+      noteEnd()
       return nil
     }
     remaining &-= 1
@@ -67,8 +72,8 @@ extension DeviceVirtqueue {
   mutating func endPacked() -> Bool {
     if holdsFirst { descriptors.storeReleasing64(heldWord, heldOffset) }
     if usesEventIndex {
-      let wrap = availableMark & DescriptorFlag.available != 0
-      deviceArea.store32(PackedEvent.at(nextAvailable, wrap: wrap), 0)
+      let wrap = awaitedMark & DescriptorFlag.available != 0
+      deviceArea.store32(PackedEvent.at(awaited, wrap: wrap), 0)
     }
     // As in the split format.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
@@ -80,6 +85,6 @@ extension DeviceVirtqueue {
       if wanted { notificationIsDue = true }
       usedSincePublication = 0
     }
-    return inFlightDescriptors != size && packedIsAvailable
+    return inFlightDescriptors != size && packedIsAvailable(awaited, awaitedMark)
   }
 }

@@ -6,13 +6,13 @@ extension DeviceVirtqueue {
   @inline(__always)
   private var mask: UInt16 { size &- 1 }
 
-  mutating func refillSplit() throws(DriverFault) -> Bool {
+  /// How many buffers this service call may take.
+  func refillSplit() throws(DriverFault) -> UInt16 {
     // Acquire: entries and descriptors are read after the index that exposes them (§2.7.13.3).
     let pending = driverArea.loadAcquiring16(SplitRing.index) &- nextAvailable
     // §2.7.6.1: the index never moves back, and the ring cannot hold more than its free entries.
     guard pending <= size &- inFlight else { throw .availableIndexJumped }
-    remaining = min(pending, budget)
-    return remaining != 0
+    return min(pending, budget)
   }
 
   @inline(__always)
@@ -38,14 +38,14 @@ extension DeviceVirtqueue {
     if nextUsed != publishedUsed { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
     if usesEventIndex {
       // §2.7.10: a notification is wanted for the very next entry.
-      deviceArea.store16(nextAvailable, SplitRing.availableEvent(size))
+      deviceArea.store16(awaited, SplitRing.availableEvent(size))
     }
     // What we published must be visible before we look at what the driver wants, or both sides could miss
     // each other's last step.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     if nextUsed != publishedUsed, wantsNotificationSplit() { notificationIsDue = true }
     publishedUsed = nextUsed
-    return driverArea.load16(SplitRing.index) != nextAvailable
+    return driverArea.load16(SplitRing.index) != awaited
   }
 
   /// §2.7.7.2 Used Buffer Notification Suppression.

@@ -65,6 +65,11 @@ public struct DeviceVirtqueue: ~Copyable {
   var remaining: UInt16 = 0
   /// Whether this service call has read the available index.
   var isRefilled = false
+  /// Whether this service call asked for a buffer and there was none, and the ring position where that was.
+  /// Buffers given back since lie before it; the next notification is wanted for what comes there.
+  var ranOut = false
+  var awaited: UInt16 = 0
+  var awaitedMark: UInt16 = 0
   /// Split: free-running index. Packed: ring offset.
   var nextAvailable: UInt16 = 0
   var nextUsed: UInt16 = 0
@@ -129,6 +134,7 @@ public struct DeviceVirtqueue: ~Copyable {
     size = 0
     remaining = 0
     isRefilled = false
+    ranOut = false
     notificationIsDue = false
     inFlight = 0
     nextAvailable = 0
@@ -158,7 +164,11 @@ public struct DeviceVirtqueue: ~Copyable {
     if remaining == 0 {
       guard try refill() else { return false }
     }
-    return !isPacked || packedIsAvailable
+    if isPacked && !packedIsAvailable {
+      noteEnd()
+      return false
+    }
+    return true
   }
 
   /// Marks a buffer as used, `written` bytes of it having been written from the start of its device-writable
@@ -218,9 +228,14 @@ public struct DeviceVirtqueue: ~Copyable {
   @inline(__always)
   public mutating func endService() -> Bool {
     guard isReady else { return false }
-    let tookAll = isRefilled && remaining == 0
+    let tookAll = isRefilled && (remaining == 0 || ranOut)
+    if !ranOut {
+      awaited = nextAvailable
+      awaitedMark = availableMark
+    }
     remaining = 0
     isRefilled = false
+    ranOut = false
     let isMore = isPacked ? endPacked() : endSplit()
     return tookAll && isMore
   }
@@ -236,13 +251,25 @@ public struct DeviceVirtqueue: ~Copyable {
   /// Reads the available index, once per service call. False when there is nothing to take.
   @inline(never)
   private mutating func refill() throws(DriverFault) -> Bool {
-    guard isReady, !isPaused, !isRefilled else { return false }
-    isRefilled = true
-    if isPacked {
-      remaining = min(budget, size &- inFlightDescriptors)
-      return remaining != 0
+    guard isReady, !isPaused else { return false }
+    if !isRefilled {
+      isRefilled = true
+      if isPacked {
+        remaining = min(budget, size &- inFlightDescriptors)
+      } else {
+        remaining = try refillSplit()
+      }
     }
-    return try refillSplit()
+    if remaining == 0 { noteEnd() }
+    return remaining != 0
+  }
+
+  /// There is no buffer at the ring position.
+  @inline(__always)
+  mutating func noteEnd() {
+    ranOut = true
+    awaited = nextAvailable
+    awaitedMark = availableMark
   }
 
   @inline(__always)
