@@ -44,6 +44,10 @@ let package = Package(
     .target(name: "CBarrier"),
     .target(name: "Virtio", dependencies: ["CBarrier", "Wire"], swiftSettings: common + noHeap),
     .target(name: "DeviceTypes", dependencies: ["Virtio", "Wire"], swiftSettings: common + noHeap),
+    // What the driver image does with the devices that needs no device: hashes, statistics, protocols.
+    .target(
+      name: "DriverChecks", dependencies: ["Wire"], path: "Board/QEMUVirt/Drivers/Checks",
+      swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(
       name: "CInterface", dependencies: ["CVireo", "DeviceTypes", "Virtio", "Wire"], swiftSettings: common),
@@ -53,6 +57,7 @@ let package = Package(
 
 if board == nil {
   package.targets += [
+    .testTarget(name: "DriverChecksTests", dependencies: ["DriverChecks", "Wire"], swiftSettings: hosted),
     .target(
       name: "TestSupport", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/TestSupport",
       swiftSettings: hosted),
@@ -105,8 +110,10 @@ if let board {
     .target(name: "CMachine", cSettings: bareMetal),
     .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: common + noHeap),
     .executableTarget(
-      name: "Drivers", dependencies: ["DeviceTree", "DeviceTypes", "Machine", "Virtio", "Wire"],
-      path: "Board/\(board)/Drivers", swiftSettings: common, linkerSettings: [.linkedLibrary("fdt")]),
+      name: "Drivers",
+      dependencies: ["DeviceTree", "DeviceTypes", "DriverChecks", "Machine", "Virtio", "Wire"],
+      path: "Board/\(board)/Drivers", exclude: ["Checks"], swiftSettings: common,
+      linkerSettings: [.linkedLibrary("fdt")]),
   ]
 }
 
