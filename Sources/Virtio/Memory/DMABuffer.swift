@@ -119,6 +119,54 @@ public struct PrivateMemory: ~Copyable {
     unsafe self.base = base
     self.byteCount = byteCount
   }
+
+  /// The bytes.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let buffer = unsafe UnsafeRawBufferPointer(start: base, count: byteCount)
+      // The memory is ours for ever, and the borrow keeps writers away.
+      return unsafe _overrideLifetime(RawSpan(_unsafeBytes: buffer), borrowing: self)
+    }
+  }
+
+  /// The bytes, to be changed.
+  public var mutableBytes: MutableRawSpan {
+    @_lifetime(&self)
+    mutating get {
+      let buffer = unsafe UnsafeMutableRawBufferPointer(start: base, count: byteCount)
+      // As above; the access is exclusive.
+      return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: buffer), mutating: &self)
+    }
+  }
+
+  /// The integer at `offset` as `store` left it. Traps outside the memory.
+  @inline(__always)
+  public func load<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self, at offset: Int) -> T {
+    check(offset, MemoryLayout<T>.size)
+    return unsafe (base + offset).loadUnaligned(as: T.self)
+  }
+
+  /// Stores `value` at `offset`. Traps outside the memory.
+  @inline(__always)
+  public mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+    check(offset, MemoryLayout<T>.size)
+    unsafe (base + offset).storeBytes(of: value, as: T.self)
+  }
+
+  /// Sets `count` bytes from `offset` to zero. Traps outside the memory.
+  public mutating func zero(at offset: Int, count: Int) {
+    check(offset, count)
+    if count == 0 { return }
+    unsafe (base + offset).initializeMemory(as: UInt8.self, repeating: 0, count: count)
+  }
+
+  @inline(__always)
+  private func check(_ offset: Int, _ count: Int) {
+    precondition(
+      offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,
+      "outside the memory")
+  }
 }
 
 /// A `DriverMemory` that hands out one block of shared and one of private memory, piece by piece.

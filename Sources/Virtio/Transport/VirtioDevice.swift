@@ -13,8 +13,9 @@ public protocol VirtioDevice: ~Copyable {
   var usesBuffersInOrder: Bool { get }
   /// The device-type feature bits offered; device-independent bits are the transport's.
   var offeredFeatures: Features { get }
-  /// Whether the device can work with this subset of what was offered (§2.2.2).
-  func accepts(_ features: Features) -> Bool
+  /// Whether the device can work with this subset of what was offered (§2.2.2). From FEATURES_OK on its
+  /// configuration space may depend on it.
+  mutating func accepts(_ features: Features) -> Bool
   /// The largest size of queue `index`; 0 when there is no such queue.
   func queueSizeMax(_ index: Int) -> UInt16
   /// Length of the device-specific configuration space in bytes.
@@ -39,8 +40,8 @@ public protocol VirtioDevice: ~Copyable {
   /// Forgets what is in flight on queue `index` (§2.6.1).
   mutating func resetQueue(_ index: Int)
   /// Whether no backend can still access guest memory on behalf of a forgotten request. A reset completes
-  /// only then.
-  var isQuiescent: Bool { get }
+  /// only then. Asking may look for news of the backend.
+  var isQuiescent: Bool { mutating get }
 }
 
 extension VirtioDevice where Self: ~Copyable {

@@ -240,6 +240,10 @@ public struct DeviceVirtqueue: ~Copyable {
     return tookAll && isMore
   }
 
+  /// Takes no more buffers in this service call, as if its budget were spent: `next()` returns nil, and
+  /// `endService()` tells whether any are left.
+  public mutating func spendBudget() { remaining = 0 }
+
   /// Stops the queue after a fault: nothing more is taken from it or published until a reset.
   public mutating func stop() {
     isReady = false
