@@ -8,6 +8,7 @@ import Wire
 /// Requests may stay pending in the backend and end in any order; with IN_ORDER they are used in the order in
 /// which they came. A service call takes at most the queue's budget of requests, and none after `byteLimit`.
 public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Copyable {
+  /// See `VirtioDevice`.
   public static var deviceID: DeviceID { .block }
   /// Always: what ends early is held back when IN_ORDER was negotiated.
   public var usesBuffersInOrder: Bool { true }
@@ -61,8 +62,10 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
 
   // MARK: Configuration
 
+  /// Up to the fields of zoned devices.
   public var configurationByteCount: Int { BlockConfiguration.byteCount }
 
+  /// §5.2.4, whatever was negotiated: fields of features that are not offered read as zero.
   public func loadConfiguration(at offset: Int, byteCount: Int) -> UInt32 {
     let bytes = configuration.encoded()
     switch byteCount {
@@ -98,8 +101,10 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
 
   // MARK: Life
 
+  /// Tells of a size that changed before the driver was ready.
   public mutating func start(_ context: inout DeviceContext) { refresh(&context) }
 
+  /// Uses what the backend has finished, then takes what was left, then looks for a new size.
   public mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {
     drain()
     slots.retire(&context, inOrder: context.features.contains(.inOrder))
@@ -120,12 +125,14 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
     }
   }
 
+  /// Forgets all requests. The backend may still be at some of them: see `isQuiescent`.
   public mutating func reset() {
     abandon(queue: nil)
     heldQueues = 0
     isWriteThroughByFeatures = true
   }
 
+  /// Forgets the requests of one queue.
   public mutating func resetQueue(_ index: Int) {
     abandon(queue: index)
     heldQueues &= ~(1 << UInt64(index))

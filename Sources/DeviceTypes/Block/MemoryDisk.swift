@@ -32,6 +32,7 @@ public struct MemoryDisk: BlockBackend, ~Copyable {
   /// Whole sectors of the memory.
   public var sectorCount: UInt64 { UInt64(memory.byteCount) / UInt64(blockSectorByteCount) }
 
+  /// Copies out.
   public mutating func read(
     at sector: UInt64, into segments: Span<GuestRange>, tag: UInt32
   ) throws(BackendFault) -> BlockProgress {
@@ -45,6 +46,7 @@ public struct MemoryDisk: BlockBackend, ~Copyable {
     return .finished
   }
 
+  /// Copies in.
   public mutating func write(
     at sector: UInt64, from segments: Span<GuestRange>, isDurable: Bool, tag: UInt32
   ) throws(BackendFault) -> BlockProgress {
@@ -59,6 +61,7 @@ public struct MemoryDisk: BlockBackend, ~Copyable {
     return .finished
   }
 
+  /// Nothing to do.
   public mutating func flush(tag: UInt32) throws(BackendFault) -> BlockProgress { .finished }
 
   /// Zeros: what a driver discards, no other may read later.
@@ -67,10 +70,12 @@ public struct MemoryDisk: BlockBackend, ~Copyable {
     zero(ranges)
   }
 
+  /// Zeros; memory is never deallocated.
   public mutating func writeZeroes(
     _ ranges: Span<BlockRange>, isDurable: Bool, tag: UInt32
   ) throws(BackendFault) -> BlockProgress { zero(ranges) }
 
+  /// Zeros; memory keeps no older contents.
   public mutating func secureErase(
     _ ranges: Span<BlockRange>, tag: UInt32
   ) throws(BackendFault) -> BlockProgress { zero(ranges) }
