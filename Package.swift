@@ -48,6 +48,7 @@ let package = Package(
     .target(
       name: "DriverChecks", dependencies: ["Wire"], path: "Board/QEMUVirt/Drivers/Checks",
       swiftSettings: common + noHeap),
+    .target(name: "Hypervisor", swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(
       name: "CInterface", dependencies: ["CVireo", "DeviceTypes", "Virtio", "Wire"], swiftSettings: common),
@@ -62,6 +63,7 @@ if board == nil {
       name: "TestSupport", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/TestSupport",
       swiftSettings: hosted),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: hosted),
+    .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: hosted),
     .testTarget(
       name: "VirtioTests", dependencies: ["TestSupport", "Virtio", "Wire"], swiftSettings: hosted),
     .testTarget(
