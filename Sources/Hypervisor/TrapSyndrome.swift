@@ -79,7 +79,8 @@ public struct DataAccess: Equatable, Sendable {
 
 /// A trapped MSR or MRS.
 public struct SystemRegisterAccess: Equatable, Sendable {
-  /// Op0, Op1, CRn, CRm, Op2 as in the instruction: 16 bits, op0 in 15-14, op1 13-11, CRn 10-7, CRm 6-3, op2 2-0.
+  /// The register as the instruction names it: Op0 in bits 15-14, Op1 in 13-11, CRn in 10-7, CRm in 6-3,
+  /// Op2 in 2-0.
   public let encoding: UInt16
   /// Number of the register; 31 is the zero register.
   public let register: Int

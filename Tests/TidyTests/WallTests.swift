@@ -11,6 +11,7 @@ import Testing
     "DeviceTypes": ["Synchronization", "Virtio", "Wire"],
     "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
+    "Hypervisor": [],
     "Machine": ["CMachine", "DeviceTree", "_Volatile"],
   ]
 
