@@ -42,4 +42,26 @@ import Wire
     #expect(used?.byteCount == 12)
     for i in 0..<12 { #expect(data.load(UInt8.self, at: 12 + i) == UInt8(100 + i)) }
   }
+
+  @Test(arguments: ringFeatureMatrix)
+  func `a second write goes on within the descriptor`(_ features: Features) throws {
+    let memory = TestMemory()
+    var arena = memory.arena()
+    var driver = DriverVirtqueue(index: 0, size: 8, features: features, from: &arena)!
+    let data = arena.allocateShared(byteCount: 64, alignment: 16)!
+    let segments: [2 of DMASegment] = InlineArray { data.segment(at: 8 * $0, byteCount: 8) }
+    let accepted = driver.submit(segments.span, readableCount: 0, token: 1)
+    #expect(accepted)
+    _ = driver.publish()
+    var device = DeviceVirtqueue(maximumSize: 8, memory: memory.guest)
+    try device.makeReady(size: 8, at: driver.addresses, features: features)
+    var chain = try device.next()!
+    var four = ByteArray<4>()
+    for step in 0..<3 {
+      for i in 0..<4 { four[i] = UInt8(4 * step + i) }
+      try chain.write(four, device)
+    }
+    try device.use(chain, written: 12)
+    for i in 0..<12 { #expect(data.load(UInt8.self, at: i) == UInt8(i)) }
+  }
 }
