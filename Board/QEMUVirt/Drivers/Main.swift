@@ -17,18 +17,17 @@ import Machine
 
   private static func run(_ tree: DeviceTree) {
     let options: BootOptions
-    let slots: Int
+    let inventory: Inventory
     do throws(DeviceTreeError) {
       options = try tree.bootOptions()
-      slots = try Inventory.print(tree)
+      inventory = try Inventory(printing: tree)
     } catch {
       fail { Serial.put(describing: error) }
     }
     SelfTest.run(options)
-    if slots == 0 {
-      fail { Serial.put("the device tree has no virtio,mmio node") }
-    }
-    if !options.contains("check") {
+    if options.contains("check") {
+      if inventory.isIncomplete { fail { inventory.printWhatIsMissing() } }
+    } else {
       var prompt = Prompt()
       prompt.run(tree)
     }

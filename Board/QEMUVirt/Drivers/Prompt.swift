@@ -26,7 +26,7 @@ struct Prompt {
       Serial.line("uptime    milliseconds since the machine started")
       Serial.line("exit      end (or type Ctrl-A X)")
     } else if isLine("devices") {
-      _ = try? Inventory.print(tree)
+      _ = try? Inventory(printing: tree)
     } else if isLine("uptime") {
       Serial.put(decimal: Clock.milliseconds(from: 0, to: Clock.ticks))
       Serial.newLine()
