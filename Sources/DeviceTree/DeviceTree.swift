@@ -40,6 +40,12 @@ public struct AddressRange: Sendable, Equatable {
   public let base: UInt64
   /// Length in bytes; the range ends within 64 bits.
   public let size: UInt64
+
+  /// The `size` bytes from `base` on.
+  public init(base: UInt64, size: UInt64) {
+    self.base = base
+    self.size = size
+  }
 }
 
 /// How an interrupt line tells of an event.

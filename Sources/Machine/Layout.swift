@@ -1,6 +1,7 @@
 // Where the linker put things.
 
 import CMachine
+public import DeviceTree
 
 /// The memory of an image, as fixed at link time.
 public enum Layout {
@@ -12,6 +13,13 @@ public enum Layout {
   public static var textSize: UInt64 { machine_text_end() - machine_image_start() }
   /// Bytes of read-only data, padded to a page.
   public static var readOnlySize: UInt64 { machine_rodata_end() - machine_text_end() }
+
+  /// Memory for what drivers share with devices, and their records: not cleared at start, used by nothing else.
+  /// Its addresses are the same for the processor and for devices, and devices see what the caches hold.
+  public static var deviceMemory: AddressRange {
+    AddressRange(
+      base: machine_device_memory_start(), size: machine_device_memory_end() - machine_device_memory_start())
+  }
 
   /// Writes the sizes on one line.
   public static func print() {

@@ -2,94 +2,131 @@
 
 import DeviceTree
 import Machine
+import Virtio
 
-/// What the slots of the board hold.
+/// The slots of the machine.
 struct Inventory {
-  /// Slots that the device tree names.
-  private(set) var slotCount = 0
-  /// Slots with a device in them.
-  private(set) var deviceCount = 0
-  /// Devices of each type that this image drives.
-  private(set) var blockCount = 0
-  private(set) var networkCount = 0
-  private(set) var consoleCount = 0
-  private(set) var entropyCount = 0
+  /// Most slots that are looked at.
+  static let limit = StatusLatch.limit
 
-  private var knownCount: Int { blockCount + networkCount + consoleCount + entropyCount }
+  private var slots = InlineArray<64, Slot?>(repeating: nil)
+  /// How many slots the device tree has.
+  private(set) var count = 0
 
-  /// Whether a device is missing that this image needs for its work.
-  var isIncomplete: Bool { blockCount == 0 || networkCount == 0 || consoleCount == 0 || entropyCount == 0 }
-
-  /// Prints a line for every slot with a device in it.
-  init(printing tree: DeviceTree) throws(DeviceTreeError) {
+  /// Reads the slots of the tree; those that lie where the board has no devices are left out.
+  init(_ tree: DeviceTree) throws(DeviceTreeError) {
     var next = tree.node(compatibleWith: "virtio,mmio")
-    while let node = next {
+    while let node = next, count < Self.limit {
       let slot = try tree.virtioSlot(node)
-      if let registers = MMIORegion(slot.registers) { look(at: slot, registers) }
-      slotCount += 1
+      if let registers = MMIORegion(slot.registers) {
+        slots[count] = Slot(index: count, registers: registers, interrupt: slot.interrupt)
+      } else {
+        Report.error("a virtio device has registers where this board has no devices")
+      }
+      count += 1
       next = tree.node(compatibleWith: "virtio,mmio", after: node)
     }
   }
 
-  /// Writes what is missing, of an incomplete inventory.
-  func printWhatIsMissing() {
-    if slotCount == 0 {
-      Serial.put("the device tree has no virtio,mmio node")
-    } else if deviceCount == 0 {
-      Serial.put("no virtio device is there")
-    } else if knownCount == 0 {
-      Serial.put("no device of a type that this image knows is there")
-    } else if blockCount == 0 {
-      Serial.put("no block device is there")
-    } else if networkCount == 0 {
-      Serial.put("no network device is there")
-    } else if consoleCount == 0 {
-      Serial.put("no console device is there")
-    } else {
-      Serial.put("no entropy device is there")
+  /// The first slot with a device of that type, if there is one.
+  func first(_ type: DeviceID) -> Slot? {
+    for index in 0..<count {
+      guard let slot = slots[index], let device = try? slot.transport() else { continue }
+      if device.deviceID == type { return slot }
+    }
+    return nil
+  }
+
+  /// Prints every slot with a device in it, and says what is wrong if there is none that can be used.
+  func print() {
+    var devices = 0
+    var known = 0
+    for index in 0..<count {
+      guard let slot = slots[index] else { continue }
+      do throws(DeviceFault) {
+        let device = try slot.transport()
+        try print(slot, device)
+        if device.deviceID.name != nil { known += 1 }
+      } catch {
+        if error == .noDevice { continue }
+        Report.beginError()
+        Serial.put("slot ")
+        Serial.put(decimal: UInt64(index))
+        Serial.put(": ")
+        Serial.put(describing: error)
+        Serial.newLine()
+      }
+      devices += 1
+    }
+    if devices == 0 {
+      Report.error("no virtio device in any slot of this machine (QEMU: -device virtio-rng-device, for one)")
+    } else if known == 0 {
+      Report.error("no device of a type that this image has a driver for")
     }
   }
 
-  /// virtio 1.4 §4.2.2: MagicValue, Version, DeviceID; an ID of 0 is an empty slot.
-  private mutating func look(at slot: VirtioSlot, _ registers: MMIORegion) {
-    guard registers.read32(0) == 0x7472_6976 else { return }
-    let version = registers.read32(4)
-    let identifier = registers.read32(8)
-    guard identifier != 0 else { return }
-    deviceCount += 1
-    Serial.put("slot ")
-    Serial.put(decimal: UInt64(slotCount))
-    Serial.put(" at 0x")
-    Serial.put(hex: slot.registers.base, digits: 8)
-    Serial.put(" interrupt ")
-    Serial.put(decimal: UInt64(slot.interrupt.identifier))
-    Serial.put(slot.interrupt.trigger == .edge ? " (edge)" : " (level)")
-    Serial.put(": ")
-    switch version {
-    case 2: count(identifier)
-    case 1: Serial.put("legacy interface (version 1), which is not supported")
-    default: Serial.put("unknown version of the interface")
-    }
+  private func print(_ slot: Slot, _ device: borrowing SlotTransport) throws(DeviceFault) {
+    let offered = device.offeredFeatures()
+    Report.begin("device")
+    Serial.put(decimal: UInt64(slot.index))
+    Serial.put(" type=")
+    Serial.put(device.deviceID)
+    Serial.put(" features=")
+    Serial.put(offered)
+    Serial.put(" queues=")
+    var queues: UInt16 = 0
+    while queues < 1024, device.queueSizeMax(queues) != 0 { queues += 1 }
+    Serial.put(decimal: UInt64(queues))
     Serial.newLine()
+
+    Serial.put("  at 0x")
+    Serial.put(hex: slot.registers.base, digits: 8)
+    Serial.put(", interrupt ")
+    Serial.put(decimal: UInt64(slot.interrupt.identifier))
+    Serial.put(", queues of up to ")
+    Serial.put(decimal: UInt64(queues == 0 ? 0 : device.queueSizeMax(0)))
+    Serial.put(", offers")
+    Serial.put(names: offered)
+    Serial.newLine()
+    if queues == 0 {
+      Serial.line("  it has no queue: every queue size is 0")
+    }
+  }
+}
+
+extension DeviceID {
+  /// What the type is called, if this image has a driver for it.
+  var name: StaticString? {
+    switch self {
+    case .network: "network"
+    case .block: "block"
+    case .console: "console"
+    case .entropy: "entropy"
+    default: nil
+    }
+  }
+}
+
+extension Serial {
+  /// Writes the type of a device.
+  static func put(_ type: DeviceID) {
+    if let name = type.name { return put(name) }
+    put("id-")
+    put(decimal: UInt64(type.rawValue))
   }
 
-  private mutating func count(_ identifier: UInt32) {
-    switch identifier {
-    case 1:
-      networkCount += 1
-      Serial.put("network")
-    case 2:
-      blockCount += 1
-      Serial.put("block")
-    case 3:
-      consoleCount += 1
-      Serial.put("console")
-    case 4:
-      entropyCount += 1
-      Serial.put("entropy")
-    default:
-      Serial.put("device type ")
-      Serial.put(decimal: UInt64(identifier))
-    }
+  /// Writes 128 feature bits in hexadecimal, bit 127 first.
+  static func put(_ features: Features) {
+    put(hex: features.high)
+    put(hex: features.low)
+  }
+
+  /// Writes the features of the rings by name.
+  static func put(names features: Features) {
+    if !features.contains(.version1) { put(" no VERSION_1") }
+    if features.contains(.ringPacked) { put(" RING_PACKED") }
+    if features.contains(.inOrder) { put(" IN_ORDER") }
+    if features.contains(.eventIndex) { put(" EVENT_IDX") }
+    if features.contains(.indirectDescriptors) { put(" INDIRECT_DESC") }
   }
 }

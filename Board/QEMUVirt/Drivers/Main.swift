@@ -5,42 +5,57 @@ import Machine
 
 @main struct Main {
   static func main() {
-    Serial.line("vireo: driver image")
+    Serial.line("Vireo: virtio drivers in Embedded Swift, on bare metal")
     Layout.print()
     do throws(StartupError) {
-      let tree = try Startup.run()
-      run(tree)
+      run(try Startup.run())
     } catch {
       fail { Serial.put(describing: error) }
     }
   }
 
-  private static func run(_ tree: DeviceTree) {
-    let options: BootOptions
+  private static func run(_ tree: DeviceTree) -> Never {
+    let orders = readOrders(tree)
     let inventory: Inventory
     do throws(DeviceTreeError) {
+      inventory = try Inventory(tree)
+    } catch {
+      fail { Serial.put(describing: error) }
+    }
+    if inventory.count == 0 {
+      fail { Serial.put("the device tree has no virtio,mmio node") }
+    }
+    inventory.print()
+    if orders.isCheck {
+      // What is wrong with the machine itself would only come up again.
+      if !Report.hasErrors { Tasks.all(inventory, orders) }
+      Report.end(passed: !Report.hasErrors)
+    }
+    var prompt = Prompt(inventory, orders)
+    prompt.run()
+    Report.end(passed: true)
+  }
+
+  private static func readOrders(_ tree: DeviceTree) -> Orders {
+    let options: BootOptions
+    do throws(DeviceTreeError) {
       options = try tree.bootOptions()
-      inventory = try Inventory(printing: tree)
     } catch {
       fail { Serial.put(describing: error) }
     }
     SelfTest.run(options)
-    if options.contains("check") {
-      if inventory.isIncomplete { fail { inventory.printWhatIsMissing() } }
-    } else {
-      var prompt = Prompt()
-      prompt.run(tree)
+    do throws(BootOptionError) {
+      return try Orders(options)
+    } catch {
+      fail { Serial.put("the boot options inorder= and eventidx= are 0 or 1") }
     }
-    Serial.line("vireo: result=pass")
-    Power.off(status: 0)
   }
 
-  /// Says why on a line of its own and ends the run with exit status 1.
-  static func fail(_ describe: () -> Void) -> Never {
-    Serial.put("vireo: error: ")
+  /// Says why on a line of its own and ends the run.
+  private static func fail(_ describe: () -> Void) -> Never {
+    Report.beginError()
     describe()
     Serial.newLine()
-    Serial.line("vireo: result=fail")
-    Power.off(status: 1)
+    Report.end(passed: false)
   }
 }

@@ -1,38 +1,63 @@
 // The image with a person at its console: a line of input at a time, asleep in between.
 
-import DeviceTree
 import Machine
 
 /// The prompt of the interactive mode.
 struct Prompt {
+  private let inventory: Inventory
+  private let orders: Orders
   private var line = InlineArray<80, UInt8>(repeating: 0)
   private var count = 0
 
+  init(_ inventory: Inventory, _ orders: Orders) {
+    self.inventory = inventory
+    self.orders = orders
+  }
+
   /// Answers commands until one of them says exit.
-  mutating func run(_ tree: DeviceTree) {
+  mutating func run() {
     Serial.line("Type help for the commands.")
     while true {
       Serial.put("vireo> ")
       readLine()
       if isLine("exit") { return }
-      answer(tree)
+      answer()
     }
   }
 
-  private func answer(_ tree: DeviceTree) {
+  private func answer() {
     if count == 0 { return }
     if isLine("help") {
-      Serial.line("devices   the virtio devices of this machine")
-      Serial.line("uptime    milliseconds since the machine started")
-      Serial.line("exit      end (or type Ctrl-A X)")
+      help()
     } else if isLine("devices") {
-      _ = try? Inventory(printing: tree)
+      inventory.print()
+    } else if isLine("disk") {
+      Tasks.run(.disk, inventory, orders)
+    } else if isLine("disk write") {
+      Tasks.run(.diskWrite, inventory, orders)
+    } else if isLine("net") {
+      Tasks.run(.network, inventory, orders)
+    } else if isLine("entropy") {
+      Tasks.run(.entropy, inventory, orders)
+    } else if isLine("echo") {
+      Tasks.run(.echo, inventory, orders)
     } else if isLine("uptime") {
       Serial.put(decimal: Clock.milliseconds(from: 0, to: Clock.ticks))
       Serial.newLine()
     } else {
       Serial.line("there is no such command; type help")
     }
+  }
+
+  private func help() {
+    Serial.line("devices      the virtio devices of this machine")
+    Serial.line("disk         read the whole disk and show its SHA-256")
+    Serial.line("disk write   write a pattern to the end of the disk and read it back")
+    Serial.line("net          get an address by DHCP and a file by TFTP")
+    Serial.line("entropy      draw 1 MiB of random bytes and test them")
+    Serial.line("echo         send back what comes to the console port vireo.echo")
+    Serial.line("uptime       milliseconds since the machine started")
+    Serial.line("exit         end (or type Ctrl-A X)")
   }
 
   /// Reads up to a carriage return, with an echo; backspace takes back, what is too long is left out.

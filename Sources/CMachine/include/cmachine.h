@@ -78,6 +78,8 @@ MACHINE_SYMBOL(exception_top)
 MACHINE_SYMBOL(fault_guard)
 MACHINE_SYMBOL(heap_start)
 MACHINE_SYMBOL(heap_end)
+MACHINE_SYMBOL(device_memory_start)
+MACHINE_SYMBOL(device_memory_end)
 
 /* What x0 held at entry: the device tree, or 0 from a bare ELF boot. */
 uint64_t machine_boot_argument(void);
