@@ -173,19 +173,19 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   }
 
   private mutating func writeConfiguration(_ value: UInt64, at offset: Int, byteCount: Int) {
-    // §3.4.2: ignored while suspended; §3.1.1 step 4: not before FEATURES_OK.
-    guard isConfigurationAccess(at: offset, byteCount: byteCount), status.contains(.featuresOK),
-      !isSuspended, !isResetting
-    else { return }
+    guard isConfigurationAccess(at: offset, byteCount: byteCount) else { return }
     if byteCount == 8 {
       writeConfiguration(value & 0xffff_ffff, at: offset, byteCount: 4)
       writeConfiguration(value >> 32, at: offset + 4, byteCount: 4)
     } else if offset + byteCount <= device.configurationByteCount {
+      // §3.4.2: ignored while suspended; §3.1.1 step 4: not before FEATURES_OK.
+      let isUsual = status.contains(.featuresOK) && !isSuspended && !isResetting
+      guard isUsual || device.takesConfigurationWriteAtAnyTime(at: offset) else { return }
       var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)
       device.storeConfiguration(
         UInt32(truncatingIfNeeded: value), at: offset, byteCount: byteCount, &context)
       let changed = context.configurationChanged
-      finishCall(nil, configurationChanged: changed)
+      if isUsual { finishCall(nil, configurationChanged: changed) }
     }
   }
 }

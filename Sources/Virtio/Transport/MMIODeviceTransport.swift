@@ -123,7 +123,8 @@ public struct MMIODeviceTransport<
     if let broken { return fail(broken) }
     var usedBuffer = false
     for i in 0..<queueCount {
-      if queues[i].endService() { pendingQueues |= 1 << UInt64(i) }
+      if queues[i].endService() || queues[i].needsService { pendingQueues |= 1 << UInt64(i) }
+      queues[i].needsService = false
       if queues[i].notificationIsDue {
         queues[i].notificationIsDue = false
         usedBuffer = true

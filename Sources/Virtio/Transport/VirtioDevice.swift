@@ -27,6 +27,9 @@ public protocol VirtioDevice: ~Copyable {
   /// ignore it.
   mutating func storeConfiguration(
     _ value: UInt32, at offset: Int, byteCount: Int, _ context: inout DeviceContext)
+  /// Whether the byte at `offset` of the configuration space can be written at any time, even before the
+  /// driver has set FEATURES_OK or after the device has failed. The queues are then left alone.
+  func takesConfigurationWriteAtAnyTime(at offset: Int) -> Bool
   /// The shared memory region with identifier `id`, if there is one (§2.10).
   func sharedMemoryRegion(_ id: UInt32) -> SharedMemoryRegion?
   /// DRIVER_OK: from now on buffers come.
@@ -59,6 +62,8 @@ extension VirtioDevice where Self: ~Copyable {
   public mutating func storeConfiguration(
     _ value: UInt32, at offset: Int, byteCount: Int, _ context: inout DeviceContext
   ) {}
+  /// Never.
+  public func takesConfigurationWriteAtAnyTime(at offset: Int) -> Bool { false }
   /// No regions.
   public func sharedMemoryRegion(_ id: UInt32) -> SharedMemoryRegion? { nil }
   /// Nothing to do.

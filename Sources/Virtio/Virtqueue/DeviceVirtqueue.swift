@@ -48,6 +48,9 @@ public struct DeviceVirtqueue: ~Copyable {
   public var budget: UInt16 = 256
   /// Whether a used buffer notification is due. The transport sends it and clears this.
   public var notificationIsDue = false
+  /// Set by a device that stopped at a limit of its own, such as one of bytes: the transport counts the queue
+  /// as work, and clears this.
+  public var needsService = false
   /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
   var isPaused = false
   /// Buffers taken and not yet used.
@@ -131,6 +134,7 @@ public struct DeviceVirtqueue: ~Copyable {
   public mutating func reset() {
     isReady = false
     isPaused = false
+    needsService = false
     size = 0
     remaining = 0
     isRefilled = false
