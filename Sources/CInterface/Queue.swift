@@ -67,7 +67,8 @@ private func regionsAreValid(_ regions: UnsafePointer<vireo_region>, _ count: In
     let a = unsafe regions[i]
     let (address, byteCount) = unsafe (a.guest_address, a.byte_count)
     guard unsafe a.host != nil, byteCount > 0, byteCount <= UInt64(Int.max),
-      !address.addingReportingOverflow(byteCount - 1).overflow
+      !address.addingReportingOverflow(byteCount - 1).overflow,
+      unsafe UInt64(UInt(bitPattern: a.host)) & 15 == address & 15
     else { return false }
     for j in 0..<i {
       let (other, otherByteCount) = unsafe (regions[j].guest_address, regions[j].byte_count)

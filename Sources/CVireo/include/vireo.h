@@ -53,7 +53,8 @@ typedef enum vireo_status {
 #define VIREO_F_RING_PACKED (UINT64_C(1) << 34)
 #define VIREO_F_IN_ORDER (UINT64_C(1) << 35)
 
-/* One contiguous piece of guest memory. */
+/* One contiguous piece of guest memory. `host` and `guest_address` agree in their last four bits. A ring or
+ * an element that crosses from one region into another is refused, even where the two adjoin. */
 typedef struct vireo_region {
   uint64_t guest_address;
   uint64_t byte_count;

@@ -10,7 +10,8 @@ public struct GuestRegion {
   public let byteCount: UInt64
   @usableFromInline let host: UnsafeMutableRawPointer
 
-  /// A region at guest `address`. Traps when it wraps around the address space.
+  /// A region at guest `address`. Traps when it wraps around the address space, or when `host` and `address`
+  /// differ in their last four bits: what is aligned for the driver must be aligned for us.
   ///
   /// The caller promises that `host` stays valid for `byteCount` bytes as long as any `GuestMemory`, queue or
   /// range made from it is used, and that only raw accesses touch it.
@@ -18,6 +19,7 @@ public struct GuestRegion {
   public init(address: UInt64, byteCount: UInt64, host: UnsafeMutableRawPointer) {
     precondition(byteCount > 0 && byteCount <= UInt64(Int.max), "an empty or absurd region")
     precondition(!address.addingReportingOverflow(byteCount - 1).overflow, "a region that wraps around")
+    precondition(UInt64(UInt(bitPattern: host)) & 15 == address & 15, "a region of other alignment")
     self.address = address
     self.byteCount = byteCount
     unsafe self.host = host
@@ -42,6 +44,9 @@ public struct GuestMemory {
   }
 
   /// Memory of several regions. Traps when `regions` is empty or two of them overlap.
+  ///
+  /// A ring or an element of a buffer that crosses from one region into another is refused, even where the
+  /// two adjoin: give memory that the driver sees in one piece as one region.
   ///
   /// The caller promises that the table itself stays valid and unchanged as long as the memory is used.
   @unsafe

@@ -32,8 +32,9 @@ public struct GuestRange {
   @inline(__always)
   public func dropFirst(_ offset: UInt32) -> GuestRange {
     precondition(offset <= byteCount, "a part beyond the range")
+    // Wraps to 0 at most, behind the last byte of the address space.
     return unsafe GuestRange(
-      address: address + UInt64(offset), byteCount: byteCount - offset, host: host + Int(offset))
+      address: address &+ UInt64(offset), byteCount: byteCount - offset, host: host + Int(offset))
   }
 
   /// The first `count` bytes. Traps beyond the end.

@@ -69,11 +69,14 @@ extension DeviceVirtqueue {
   }
 
   @inline(__always)
-  mutating func endPacked() -> Bool {
+  mutating func endPacked(_ tookAll: Bool) -> Bool {
+    let event = PackedEvent.at(awaited, wrap: awaitedMark & DescriptorFlag.available != 0)
+    guard holdsFirst || (tookAll && event != armedPosition) else { return false }
     if holdsFirst { descriptors.storeReleasing64(heldWord, heldOffset) }
-    if usesEventIndex {
-      let wrap = awaitedMark & DescriptorFlag.available != 0
-      deviceArea.store32(PackedEvent.at(awaited, wrap: wrap), 0)
+    if tookAll {
+      armedPosition = event
+      // §2.8.10: asks for the descriptor that is awaited.
+      if usesEventIndex { deviceArea.store32(event, 0) }
     }
     // As in the split format.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
@@ -85,6 +88,6 @@ extension DeviceVirtqueue {
       if wanted { notificationIsDue = true }
       usedSincePublication = 0
     }
-    return inFlightDescriptors != size && packedIsAvailable(awaited, awaitedMark)
+    return tookAll && inFlightDescriptors != size && packedIsAvailable(awaited, awaitedMark)
   }
 }

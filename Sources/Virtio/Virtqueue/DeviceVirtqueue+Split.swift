@@ -34,18 +34,23 @@ extension DeviceVirtqueue {
   }
 
   @inline(__always)
-  mutating func endSplit() -> Bool {
-    if nextUsed != publishedUsed { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
-    if usesEventIndex {
+  mutating func endSplit(_ tookAll: Bool) -> Bool {
+    let publishes = nextUsed != publishedUsed
+    guard publishes || (tookAll && UInt32(awaited) != armedPosition) else { return false }
+    if publishes { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
+    if tookAll {
+      armedPosition = UInt32(awaited)
       // §2.7.10: a notification is wanted for the very next entry.
-      deviceArea.store16(awaited, SplitRing.availableEvent(size))
+      if usesEventIndex { deviceArea.store16(awaited, SplitRing.availableEvent(size)) }
     }
     // What we published must be visible before we look at what the driver wants, or both sides could miss
     // each other's last step.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    if nextUsed != publishedUsed, wantsNotificationSplit() { notificationIsDue = true }
-    publishedUsed = nextUsed
-    return driverArea.load16(SplitRing.index) != awaited
+    if publishes {
+      if wantsNotificationSplit() { notificationIsDue = true }
+      publishedUsed = nextUsed
+    }
+    return tookAll && driverArea.load16(SplitRing.index) != awaited
   }
 
   /// §2.7.7.2 Used Buffer Notification Suppression.

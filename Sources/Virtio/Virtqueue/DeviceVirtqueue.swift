@@ -78,6 +78,9 @@ public struct DeviceVirtqueue: ~Copyable {
   var nextUsed: UInt16 = 0
   /// Split: the used index as last published.
   var publishedUsed: UInt16 = 0
+  /// Where the ring was found to end and the next available buffer notification asked for, `UInt32.max` if
+  /// nowhere. Asked again only at another position: a service that took nothing costs nothing.
+  var armedPosition: UInt32 = .max
   /// Counts resets and stops, so that a buffer of an earlier life is recognised.
   public internal(set) var generation: UInt32 = 0
 
@@ -144,6 +147,7 @@ public struct DeviceVirtqueue: ~Copyable {
     nextAvailable = 0
     nextUsed = 0
     publishedUsed = 0
+    armedPosition = .max
     generation &+= 1
     availableMark = DescriptorFlag.available
     usedMark = DescriptorFlag.available | DescriptorFlag.used
@@ -154,7 +158,8 @@ public struct DeviceVirtqueue: ~Copyable {
 
   /// Takes the next available buffer, or nil when there is none, the budget is spent or the queue not ready.
   ///
-  /// In the packed format a buffer must be walked, used or parked before the next one is taken.
+  /// In the packed format a buffer must be used or parked before the next one is taken and before a parked
+  /// one is used: the ring position behind it is known only then.
   @inline(__always)
   public mutating func next() throws(DriverFault) -> DescriptorChain? {
     if remaining == 0 {
@@ -224,7 +229,8 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Ends a service call: publishes what was used, asks for the next available buffer notification and
-  /// decides whether the driver is owed one (`notificationIsDue`).
+  /// decides whether the driver is owed one (`notificationIsDue`). Costs nothing when nothing was
+  /// taken or used.
   ///
   /// Returns true when more buffers are available already: the budget ran out, or they arrived meanwhile
   /// and no notification will come for them. Buffers that the device chose to leave, because it has nothing
@@ -240,19 +246,23 @@ public struct DeviceVirtqueue: ~Copyable {
     remaining = 0
     isRefilled = false
     ranOut = false
-    let isMore = isPacked ? endPacked() : endSplit()
-    return tookAll && isMore
+    return isPacked ? endPacked(tookAll) : endSplit(tookAll)
   }
 
   /// Takes no more buffers in this service call, as if its budget were spent: `next()` returns nil, and
   /// `endService()` tells whether any are left.
-  public mutating func spendBudget() { remaining = 0 }
+  public mutating func spendBudget() {
+    remaining = 0
+    // The end of the service looks at the ring even if nothing was taken.
+    armedPosition = .max
+  }
 
   /// Stops the queue after a fault: nothing more is taken from it or published until a reset.
   public mutating func stop() {
     isReady = false
     remaining = 0
     isRefilled = true
+    notificationIsDue = false
     generation &+= 1
   }
 
