@@ -72,7 +72,10 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       if status.contains(.featuresOK) { return }
       if !driverFeatures.setWord(driverFeaturesSelect, value) { acceptedUnknownFeature = true }
     case MMIORegister.queueSelect: queueSelect = value
-    case MMIORegister.queueNotify: availableBuffer(queue: Int(value & 0xffff))
+    case MMIORegister.queueNotify:
+      // §4.2.3.3: with NOTIFICATION_DATA the upper half is the ring position, which the ring tells as well.
+      let hasData = driverFeatures.contains(.notificationData)
+      availableBuffer(queue: Int(hasData ? value & 0xffff : value))
     case MMIORegister.interruptAcknowledge: acknowledge(value)
     case MMIORegister.status: writeStatus(value)
     case MMIORegister.sharedMemorySelect: sharedMemorySelect = value
@@ -117,6 +120,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     do throws(DriverFault) {
       guard let size = UInt16(exactly: settings[i].size) else { throw .invalidQueueSize }
       try queues[i].makeReady(size: size, at: settings[i].addresses, features: driverFeatures)
+      queues[i].isPaused = isSuspending
     } catch {
       fail(error)
     }
@@ -137,6 +141,8 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       status.contains(.driverOK), !isResetting
     else { return }
     resettingQueues |= 1 << UInt64(i)
+    // §2.6.1.1.1: the default state. The driver configures the queue anew before it enables it.
+    settings[i] = QueueSettings()
     stopQueue(i)
   }
 

@@ -70,6 +70,7 @@ public struct MMIODeviceTransport<
   /// Whether buffers may be consumed and notifications sent.
   var isLive: Bool {
     status.contains(.driverOK) && !status.contains(.needsReset) && !status.contains(.failed) && !isSuspended
+      && !isResetting
   }
 
   /// Whether SUSPEND was asked for and buffers in flight are still awaited.
@@ -135,7 +136,7 @@ public struct MMIODeviceTransport<
     if isSuspending { finishSuspend() }
   }
 
-  /// §2.4, §4.2.2.1: the generation changes with the configuration, and the driver is told.
+  /// §2.5.2, §4.2.2.1: the generation changes with the configuration, and the driver is told.
   mutating func announceConfigurationChange() {
     generation &+= 1
     if isSuspended {
@@ -153,7 +154,8 @@ public struct MMIODeviceTransport<
 
   /// §2.1.2: enters the error state that only a reset leaves.
   mutating func fail(_ broken: DriverFault) {
-    fault = broken
+    // The first fault is the cause; what follows may be its consequence.
+    if fault == nil { fault = broken }
     for i in 0..<queueCount { queues[i].stop() }
     let wasLive = status.contains(.driverOK)
     status = status | .needsReset

@@ -195,7 +195,8 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
 
   /// Reads and acknowledges what the interrupt was about (§4.2.3.4.1). Undefined bits are ignored.
   ///
-  /// Acknowledged before the queues are drained, so that an event during the drain interrupts again.
+  /// To be followed by the draining of the queues. Acknowledged before it and not after, which would wipe out
+  /// an event between the last look at a queue and the acknowledgement; this way it interrupts again.
   @inline(__always)
   public func takeInterrupts() -> (usedBuffer: Bool, configurationChange: Bool) {
     let bits =

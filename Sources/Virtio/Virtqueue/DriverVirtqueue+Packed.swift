@@ -110,6 +110,8 @@ extension DriverVirtqueue {
     let wrote = UInt16(truncatingIfNeeded: word >> 48) & DescriptorFlag.write != 0
     let written = wrote || length <= slots[id].writableByteCount ? length : 0
     if isInOrder {
+      // In flight, so the batch ends before anything that is submitted from here on.
+      guard slots[id].isInFlight != 0 else { throw .unknownBuffer }
       batchEnd = id
       batchByteCount = written
       isInBatch = true
@@ -138,11 +140,7 @@ extension DriverVirtqueue {
     let isLast = id == batchEnd
     let used = try retire(id, written: isLast ? batchByteCount : slots[id].writableByteCount)
     skip(slots[id].ringCount)
-    if isLast {
-      isInBatch = false
-    } else if inFlight == 0 {
-      throw .unknownBuffer
-    }
+    if isLast { isInBatch = false }
     return used
   }
 }

@@ -101,15 +101,12 @@ extension DriverVirtqueue {
     }
     let head = oldest
     let isLast = head == batchEnd
+    // Else the named buffer lies beyond what the index says was used.
+    guard isLast || nextUsed &+ 1 != knownUsed else { throw .unknownBuffer }
     let used = try retire(head, written: isLast ? batchByteCount : slots[head].writableByteCount)
     oldest = (slots[head].tail &+ 1) & mask
     nextUsed &+= 1
-    if isLast {
-      isInBatch = false
-    } else if nextUsed == knownUsed {
-      // The named buffer lies beyond what the index says was used.
-      throw .unknownBuffer
-    }
+    if isLast { isInBatch = false }
     return used
   }
 }

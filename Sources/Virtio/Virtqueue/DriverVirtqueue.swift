@@ -53,6 +53,8 @@ public struct DriverVirtqueue: ~Copyable {
   var batchEnd: UInt16 = 0
   var batchByteCount: UInt32 = 0
   var isInBatch = false
+  /// Where `reclaimAbandoned` looks next.
+  var firstAbandoned: UInt16 = 0
 
   // Packed format only.
   var availableMark = DescriptorFlag.available
@@ -123,6 +125,7 @@ public struct DriverVirtqueue: ~Copyable {
     knownUsed = 0
     oldest = 0
     isInBatch = false
+    firstAbandoned = 0
     availableMark = DescriptorFlag.available
     usedMark = DescriptorFlag.available | DescriptorFlag.used
     holdsFirst = false
@@ -187,11 +190,13 @@ public struct DriverVirtqueue: ~Copyable {
   /// Takes back a buffer that the device will never use, or nil when none is left. Only for a queue that is
   /// not live (§3.3.1), before `reset()`.
   public mutating func reclaimAbandoned() -> UInt32? {
-    if inFlight == 0 { return nil }
-    for i in 0..<size where slots[i].isInFlight != 0 {
-      slots[i].isInFlight = 0
+    while firstAbandoned < size {
+      let id = firstAbandoned
+      firstAbandoned += 1
+      if slots[id].isInFlight == 0 { continue }
+      slots[id].isInFlight = 0
       inFlight &-= 1
-      return slots[i].token
+      return slots[id].token
     }
     return nil
   }
@@ -226,7 +231,9 @@ public struct DriverVirtqueue: ~Copyable {
   /// Whether `reclaim()` would return a buffer or throw.
   public var hasUsed: Bool {
     if isInBatch { return true }
-    if isPacked { return packedIsUsed(descriptors.loadAcquiring64(Int(nextUsed) * 16 + 8)) }
+    if isPacked {
+      return inFlight != 0 && packedIsUsed(descriptors.loadAcquiring64(Int(nextUsed) * 16 + 8))
+    }
     return deviceArea.loadAcquiring16(SplitRing.index) != nextUsed
   }
 
