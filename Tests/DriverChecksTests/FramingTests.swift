@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct `Ethernet, ARP, IPv4 and UDP` {
   private static let request = ARPMessage(
-    operation: ARPMessage.request, senderMAC: ourMAC, sender: ourAddress, targetMAC: MACAddress(0),
+    operation: ARPMessage.request, senderMAC: ourMAC, sender: ourAddress, targetMAC: EthernetAddress(0),
     target: serverAddress)
 
   /// A request from 10.0.2.15 for 10.0.2.2, as it stands on the wire.
@@ -40,7 +40,7 @@ import Testing
   }
 
   @Test func `the checksum of RFC 1071's example`() {
-    // §3: 0001 f203 f4f5 f6f7 sum to ddf2.
+    // Section 3: 0001 f203 f4f5 f6f7 sum to ddf2.
     let bytes = [UInt8](hex: "0001f203f4f5f6f7")
     var checksum = InternetChecksum()
     bytes.withBytes { checksum.add($0, 0..<8) }

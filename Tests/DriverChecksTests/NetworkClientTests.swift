@@ -3,10 +3,10 @@ import Testing
 @testable import DriverChecks
 
 @Suite struct `Network client` {
-  private static func question(for address: IPv4Address, from mac: MACAddress = serverMAC) -> [UInt8] {
+  private static func question(for address: IPv4Address, from mac: EthernetAddress = serverMAC) -> [UInt8] {
     Frame.built {
       ARPMessage(
-        operation: ARPMessage.request, senderMAC: mac, sender: serverAddress, targetMAC: MACAddress(0),
+        operation: ARPMessage.request, senderMAC: mac, sender: serverAddress, targetMAC: EthernetAddress(0),
         target: address
       ).write(to: &$0)
     }

@@ -58,7 +58,7 @@ import Testing
     #expect(block.passesMonobit == passes)
   }
 
-  /// 5000 values of which the sum of squares is moved by exchanging occurrences: f, f -> f + d, f - d adds 2d².
+  /// 5000 values; f + d and f - d occurrences instead of f and f add 2d² to the sum of squares.
   @Test(arguments: [(0, false), (18, false), (20, true), (84, true), (86, false)])
   func `poker bounds`(distance: Int, passes: Bool) {
     var block = BlockStatistics()

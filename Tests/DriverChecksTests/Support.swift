@@ -46,7 +46,7 @@ struct Seeded: RandomNumberGenerator {
   mutating func next() -> UInt64 { stream.next() }
 }
 
-let ourMAC = MACAddress(0x5254_0012_3456)
-let serverMAC = MACAddress(0x5255_0a00_0202)
+let ourMAC = EthernetAddress(0x5254_0012_3456)
+let serverMAC = EthernetAddress(0x5255_0a00_0202)
 let ourAddress = IPv4Address(10, 0, 2, 15)
 let serverAddress = IPv4Address(10, 0, 2, 2)

@@ -1,5 +1,5 @@
-// What the image says: lines for people, and lines `vireo: KEY=VALUE` for who checks it on the host. Their keys
-// are listed in Toolchain/harness/drivers_check.py.
+// What the image says: lines for people, and lines `vireo: KEY=VALUE` for who checks them on the host. The
+// keys are listed in Toolchain/harness/drivers_check.py.
 
 import DriverChecks
 import Machine

@@ -39,7 +39,7 @@ struct Slot {
   let registers: MMIORegion
   let interrupt: InterruptSource
 
-  /// virtio 1.4 §4.2.2: the offsets of InterruptStatus and InterruptACK, and the bit of a configuration change.
+  /// virtio 1.4 §4.2.2: offsets of InterruptStatus and InterruptACK, the bit of a configuration change.
   private static let status = 0x060
   private static let acknowledge = 0x064
   private static let configurationChange: UInt32 = 2

@@ -1,4 +1,4 @@
-// A DHCP client (RFC 2131 §3.1) up to the lease. It is not renewed: an image uses it for minutes.
+// A DHCP client (RFC 2131 section 3.1) up to the lease. It is not renewed: an image uses it for minutes.
 
 /// What a lease gives.
 public struct Lease: Sendable {
@@ -41,12 +41,12 @@ struct DHCPClient {
   }
 
   private(set) var state = State.selecting
-  private let client: MACAddress
+  private let client: EthernetAddress
   private var transaction: UInt32
   private var retry: Retry
   private var refusals = 0
 
-  init(client: MACAddress, transaction: UInt32, now: UInt64) {
+  init(client: EthernetAddress, transaction: UInt32, now: UInt64) {
     self.client = client
     self.transaction = transaction
     retry = Retry(attempts: Self.attempts, interval: 1000, now: now)

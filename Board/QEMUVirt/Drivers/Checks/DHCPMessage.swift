@@ -1,4 +1,4 @@
-// DHCP messages (RFC 2131 §2, options of RFC 2132). Servers are not trusted: every length is checked.
+// DHCP messages (RFC 2131 section 2, options of RFC 2132). Servers are not trusted: every length is checked.
 
 /// A file name that a server or a person gave.
 public struct FileName: Sendable {
@@ -59,7 +59,7 @@ struct DHCPReply {
   private static let magic: UInt32 = 0x6382_5363
 
   /// The reply in `range` of a frame, if it is a well-formed one to this transaction of this client.
-  init?(frame: RawSpan, _ range: Range<Int>, transaction: UInt32, client: MACAddress) {
+  init?(frame: RawSpan, _ range: Range<Int>, transaction: UInt32, client: EthernetAddress) {
     let start = range.lowerBound
     guard range.count >= Self.fixedByteCount + 4,
       frame.byte(start) == 2, frame.byte(start + 1) == 1, frame.byte(start + 2) == 6,
@@ -73,7 +73,7 @@ struct DHCPReply {
     var overload: UInt8 = 0
     let options = start + Self.fixedByteCount + 4..<range.upperBound
     guard parse(frame, options, overload: &overload) else { return nil }
-    // RFC 2132 §9.3: the file and the server name fields may hold further options.
+    // RFC 2132 section 9.3: the file and the server name fields may hold further options.
     var nested: UInt8 = 0
     if overload & 1 != 0 {
       guard parse(frame, file, overload: &nested) else { return nil }
@@ -137,7 +137,7 @@ struct DHCPRequest {
 
   var type: UInt8
   var transaction: UInt32
-  var client: MACAddress
+  var client: EthernetAddress
   /// The address and the server of the offer that is taken up, for a request.
   var address = IPv4Address.unspecified
   var server = IPv4Address.unspecified
@@ -172,6 +172,6 @@ struct DHCPRequest {
     UDPDatagram.end(&frame)
   }
 
-  /// RFC 1542 §2.1: relays may drop what is shorter than 300 bytes, here with all headers before.
+  /// RFC 1542 section 2.1: relays may drop what is shorter than 300 bytes, here with all headers before.
   private static let minimumByteCount = 14 + 20 + 8 + 300
 }

@@ -1,7 +1,7 @@
 // Ethernet II frames and the address resolution protocol (RFC 826). Whoever sends a frame is not trusted.
 
 /// The address of a network interface.
-public struct MACAddress: Equatable, Sendable {
+public struct EthernetAddress: Equatable, Sendable {
   /// The six bytes, the first one in bits 40 to 47.
   public let rawValue: UInt64
 
@@ -9,7 +9,7 @@ public struct MACAddress: Equatable, Sendable {
   public init(_ rawValue: UInt64) { self.rawValue = rawValue & 0xffff_ffff_ffff }
 
   /// All stations.
-  public static var broadcast: MACAddress { MACAddress(0xffff_ffff_ffff) }
+  public static var broadcast: EthernetAddress { EthernetAddress(0xffff_ffff_ffff) }
 
   /// Whether it names one station.
   var isUnicast: Bool { rawValue >> 40 & 1 == 0 && rawValue != 0 }
@@ -17,8 +17,8 @@ public struct MACAddress: Equatable, Sendable {
 
 extension RawSpan {
   /// The address at `offset`. Traps outside.
-  func mac(_ offset: Int) -> MACAddress {
-    MACAddress(UInt64(big16(offset)) << 32 | UInt64(big32(offset + 2)))
+  func mac(_ offset: Int) -> EthernetAddress {
+    EthernetAddress(UInt64(big16(offset)) << 32 | UInt64(big32(offset + 2)))
   }
 }
 
@@ -34,13 +34,13 @@ enum Ethernet {
 }
 
 extension Frame {
-  mutating func append(_ address: MACAddress) {
+  mutating func append(_ address: EthernetAddress) {
     append16(UInt16(truncatingIfNeeded: address.rawValue >> 32))
     append32(UInt32(truncatingIfNeeded: address.rawValue))
   }
 
   /// Starts a frame with its header.
-  mutating func begin(to destination: MACAddress, from source: MACAddress, type: UInt16) {
+  mutating func begin(to destination: EthernetAddress, from source: EthernetAddress, type: UInt16) {
     clear()
     append(destination)
     append(source)
@@ -58,13 +58,14 @@ struct ARPMessage: Equatable {
   private static let byteCount = 28
 
   var operation: UInt16
-  var senderMAC: MACAddress
+  var senderMAC: EthernetAddress
   var sender: IPv4Address
-  var targetMAC: MACAddress
+  var targetMAC: EthernetAddress
   var target: IPv4Address
 
   init(
-    operation: UInt16, senderMAC: MACAddress, sender: IPv4Address, targetMAC: MACAddress, target: IPv4Address
+    operation: UInt16, senderMAC: EthernetAddress, sender: IPv4Address, targetMAC: EthernetAddress,
+    target: IPv4Address
   ) {
     self.operation = operation
     self.senderMAC = senderMAC

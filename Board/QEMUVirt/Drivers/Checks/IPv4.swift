@@ -107,8 +107,8 @@ struct UDPDatagram {
 
   /// The ends of a datagram to send.
   struct Route {
-    var sourceMAC: MACAddress
-    var destinationMAC: MACAddress
+    var sourceMAC: EthernetAddress
+    var destinationMAC: EthernetAddress
     var source: IPv4Address
     var destination: IPv4Address
     var sourcePort: UInt16

@@ -1,5 +1,5 @@
-// A host on an Ethernet that obtains an address and downloads one file, with no other ambition. It does no I/O
-// and knows no clock: frames and milliseconds come in, frames go out.
+// A host on an Ethernet that obtains an address and downloads one file, and nothing else. It does no I/O and
+// knows no clock: frames and milliseconds come in, frames go out.
 
 public import Wire
 
@@ -38,12 +38,12 @@ public struct NetworkClient {
   /// The lease, once there is one.
   public private(set) var lease: Lease?
 
-  private let mac: MACAddress
+  private let mac: EthernetAddress
   private var dhcp: DHCPClient
   private var tftp: TFTPClient?
   private var hash = SHA256()
   private var server = IPv4Address.unspecified
-  private var serverMAC: MACAddress?
+  private var serverMAC: EthernetAddress?
   private var port: UInt16
   private var resolve: Retry
   /// Answers that are owed: to an ARP request, and to a stranger's TFTP packet.
@@ -51,7 +51,7 @@ public struct NetworkClient {
   private var owedError: UInt16?
 
   /// A host that starts to ask for a lease. `random` makes its transaction number and its port.
-  public init(mac: MACAddress, random: UInt64, now: UInt64) {
+  public init(mac: EthernetAddress, random: UInt64, now: UInt64) {
     self.mac = mac
     dhcp = DHCPClient(client: mac, transaction: UInt32(truncatingIfNeeded: random), now: now)
     port = 0xc000 | UInt16(truncatingIfNeeded: random >> 32) & 0x3fff
@@ -126,7 +126,7 @@ public struct NetworkClient {
       return false
     case .send:
       ARPMessage(
-        operation: ARPMessage.request, senderMAC: mac, sender: lease.address, targetMAC: MACAddress(0),
+        operation: ARPMessage.request, senderMAC: mac, sender: lease.address, targetMAC: EthernetAddress(0),
         target: lease.nextHop(to: server)
       ).write(to: &frame)
       return true

@@ -1,5 +1,5 @@
-// FIPS 140-2 §4.9.1 (with change notice 1) Power-Up Tests: the statistical random number generator tests, on
-// blocks of 20,000 bits, most significant bit of a byte first.
+// FIPS 140-2 section 4.9.1 (with change notice 1) Power-Up Tests: the statistical tests of random number
+// generators, on blocks of 20,000 bits, most significant bit of a byte first.
 
 /// What is counted in one block.
 struct BlockStatistics {

@@ -5,7 +5,7 @@
 public enum TFTPFailure: Equatable, Sendable {
   /// The server does not answer, or no longer.
   case unanswered
-  /// The server says so, with its error code (RFC 1350 §5).
+  /// The server says so, with its error code (RFC 1350 section 5).
   case refused(UInt16)
   /// The server sent a packet that the protocol does not allow.
   case violation
@@ -38,7 +38,7 @@ struct TFTPClient {
   }
 
   private(set) var state = State.requesting
-  /// The port that the server answers from, once it has (RFC 1350 §4).
+  /// The port that the server answers from, once it has (RFC 1350 section 4).
   private(set) var serverPort: UInt16?
   private(set) var byteCount: UInt64 = 0
   /// The file's size if the server gives it.
@@ -121,8 +121,8 @@ struct TFTPClient {
     _ number: UInt16, _ body: Range<Int>, from port: UInt16, _ now: UInt64
   ) -> Arrival {
     if number == UInt16(truncatingIfNeeded: lastBlock), state != .requesting, lastBlock > 0 {
-      // Our acknowledgment was lost, or is late: say it again. RFC 1123 §4.2.3.1: the server does not answer
-      // that with another copy of the next block, so this cannot go round.
+      // Our acknowledgment was lost, or is late: say it again. The server does not answer that with another copy
+      // of the next block (RFC 1123 section 4.2.3.1), so this cannot go round.
       isDue = true
       return .none
     }
