@@ -1,0 +1,213 @@
+// virtio 1.4 §5.1 Network Device, device side. Input: buffers and commands from an untrusted driver, frames
+// from an untrusted network.
+
+public import Virtio
+import Wire
+
+/// What a network device shows to its driver.
+public struct NetworkDeviceSettings: Sendable {
+  /// Its address after a reset.
+  public var mac: MACAddress
+  /// The largest MTU of the link in bytes, at least 1280, which is then offered; nil to leave it open.
+  public var mtu: UInt16?
+  /// Features that are not to be offered.
+  public var withheld: Features
+
+  /// Settings with everything offered that can be done. Traps on an MTU below 1280 (§5.1.4.1: SHOULD).
+  public init(mac: MACAddress, mtu: UInt16? = nil, withheld: Features = .none) {
+    precondition(mtu ?? 1280 >= 1280, "an MTU that IPv6 cannot live with")
+    precondition(!mac.isMulticast, "a group cannot be an address")
+    self.mac = mac
+    self.mtu = mtu
+    self.withheld = withheld
+  }
+}
+
+/// A network interface for a driver, on any `NetworkBackend`.
+///
+/// Frames pass between the backend and guest memory without a copy of the device's own. The transport needs
+/// `2 * maximumPairCount + 1` queues. A service call takes at most each queue's budget in buffers, and
+/// receives at most `frameBudget` frames: poll again while the backend has more.
+public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPairCount: Int>:
+  VirtioDevice, ~Copyable
+{
+  /// Frames that one call receives at most.
+  public static var frameBudget: Int { 256 }
+
+  /// The link.
+  public var backend: Backend
+  /// Whether the link is up; the driver learns of a change at the next poll. While it is down, frames of
+  /// both directions are dropped.
+  public var linkIsUp = true
+  /// Frames from the driver that were dropped: malformed, too long, or with the link down.
+  public private(set) var droppedTransmitCount: UInt64 = 0
+  /// Frames for the driver that were dropped: filtered, lost by the backend, or beyond its buffers.
+  public private(set) var droppedReceiveCount: UInt64 = 0
+
+  let settings: NetworkDeviceSettings
+  /// The address as the driver sees it.
+  var mac: MACAddress
+  /// Whether `mac` is the address that the driver uses.
+  var knowsAddress = false
+  /// The configuration's status field.
+  var status = NetworkConfiguration.linkUp
+  var wantsAnnouncement = false
+  /// Receive offloads that are on.
+  var receiveOffloads = NetworkOffloads.none
+  var filter = NetworkFilter()
+  var steering = NetworkSteering()
+  /// One bit a pair: the backend had no room for its next frame.
+  var stalledPairs: UInt32 = 0
+  var pieces = NetworkPieces()
+  var buffers = NetworkReceiveBuffers()
+
+  /// A device on `backend`. Traps unless `maximumPairCount` is 1 to 31.
+  public init(backend: consuming Backend, settings: NetworkDeviceSettings) {
+    precondition(maximumPairCount >= 1 && maximumPairCount <= 31, "1 to 31 pairs of queues")
+    self.settings = settings
+    mac = settings.mac
+    self.backend = backend
+  }
+
+  /// See `VirtioDevice`.
+  public static var deviceID: DeviceID { .network }
+  /// Each queue is served from its head.
+  public var usesBuffersInOrder: Bool { true }
+  /// 256 for each queue.
+  public func queueSizeMax(_ index: Int) -> UInt16 {
+    index <= NetworkQueue.control(maximumPairCount: maximumPairCount)
+      ? UInt16(NetworkPieces.capacity) : 0
+  }
+
+  /// Offloads only as far as the backend does them, and nothing without what it requires (§5.1.3.1).
+  public var offeredFeatures: Features {
+    var offered =
+      NetworkFeature.mac | NetworkFeature.status | NetworkFeature.mergeableBuffers
+      | NetworkFeature.controlQueue | NetworkFeature.controlReceive | NetworkFeature.controlVLAN
+      | NetworkFeature.controlReceiveExtra | NetworkFeature.guestAnnounce | NetworkFeature.controlMACAddress
+    offered = offered | backend.transmitOffloads.transmitFeatures
+    let receiveFeatures = backend.receiveOffloads.receiveFeatures
+    if !receiveFeatures.isEmpty { offered = offered | receiveFeatures | NetworkFeature.controlGuestOffloads }
+    if settings.mtu != nil { offered = offered | NetworkFeature.mtu }
+    if maximumPairCount > 1 { offered = offered | NetworkFeature.multiQueue }
+    return NetworkFeature.usable(offered.subtracting(settings.withheld))
+  }
+
+  /// §5.1.3.1: refuses features without those that they require.
+  public func accepts(_ features: Features) -> Bool { NetworkFeature.isConsistent(features) }
+
+  // MARK: Configuration
+
+  /// Up to the last field that exists.
+  public var configurationByteCount: Int {
+    if settings.mtu != nil { return NetworkConfiguration.byteCount }
+    return maximumPairCount > 1 ? NetworkConfiguration.mtu : NetworkConfiguration.maximumPairCount
+  }
+
+  /// §5.1.4, read-only for the driver.
+  public func loadConfiguration(at offset: Int, byteCount: Int) -> UInt32 {
+    var bytes = ByteArray<12>()
+    mac.store(to: &bytes)
+    bytes.store(status, at: NetworkConfiguration.status)
+    if maximumPairCount > 1 {
+      bytes.store(UInt16(maximumPairCount), at: NetworkConfiguration.maximumPairCount)
+    }
+    bytes.store(settings.mtu ?? 0, at: NetworkConfiguration.mtu)
+    switch byteCount {
+    case 1: return UInt32(bytes[offset])
+    case 2: return UInt32(bytes.load(UInt16.self, at: offset))
+    default: return bytes.load(at: offset)
+    }
+  }
+
+  /// Asks the driver to announce itself to its peers, as after a migration; at the next poll, and only if
+  /// GUEST_ANNOUNCE was negotiated.
+  public mutating func requestAnnouncement() { wantsAnnouncement = true }
+
+  /// Brings the status field up to date, and tells the driver of a change.
+  private mutating func refresh(_ context: inout DeviceContext) {
+    var now = status & ~NetworkConfiguration.linkUp | (linkIsUp ? NetworkConfiguration.linkUp : 0)
+    if wantsAnnouncement {
+      wantsAnnouncement = false
+      if context.features.contains(NetworkFeature.guestAnnounce) { now |= NetworkConfiguration.announce }
+    }
+    if now == status { return }
+    status = now
+    if context.features.contains(NetworkFeature.status) { context.configurationChanged = true }
+  }
+
+  // MARK: Life
+
+  /// Starts with one pair, the offloads negotiated and empty tables.
+  public mutating func start(_ context: inout DeviceContext) {
+    knowsAddress = context.features.contains(NetworkFeature.mac)
+    filter.limitsMulticast = context.features.contains(NetworkFeature.controlReceive)
+    filter.limitsVLANs = context.features.contains(NetworkFeature.controlVLAN)
+    setReceiveOffloads(NetworkOffloads(receive: context.features))
+    refresh(&context)
+  }
+
+  mutating func setReceiveOffloads(_ offloads: NetworkOffloads) {
+    receiveOffloads = offloads
+    backend.setReceiveOffloads(offloads)
+  }
+
+  /// Serves queue `index`, whose meaning depends on what was negotiated (§5.1.2).
+  public mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {
+    let pairCount = context.features.contains(NetworkFeature.multiQueue) ? maximumPairCount : 1
+    if index == NetworkQueue.control(maximumPairCount: pairCount) {
+      if context.features.contains(NetworkFeature.controlQueue) { try control(index, &context) }
+    } else if index < 2 * pairCount {
+      if index & 1 == 0 {
+        try receive(&context)
+      } else {
+        try transmit(pair: index >> 1, &context)
+      }
+    }
+  }
+
+  /// Looks after the link: its state, frames that had no room, frames that wait.
+  public mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {
+    refresh(&context)
+    var todo = stalledPairs
+    while todo != 0 {
+      let pair = todo.trailingZeroBitCount
+      todo &= todo &- 1
+      try transmit(pair: pair, &context)
+    }
+    try receive(&context)
+  }
+
+  /// Back to the settings; tables are empty (§5.1.9.5.2.1), one pair is in use (§5.1.9.5.6.2).
+  public mutating func reset() {
+    mac = settings.mac
+    knowsAddress = false
+    status = linkIsUp ? NetworkConfiguration.linkUp : 0
+    wantsAnnouncement = false
+    filter = NetworkFilter()
+    steering = NetworkSteering()
+    stalledPairs = 0
+    setReceiveOffloads(.none)
+  }
+
+  /// Nothing is in flight between calls; only that a frame waits for room is forgotten.
+  public mutating func resetQueue(_ index: Int) {
+    if index < 2 * maximumPairCount { stalledPairs &= ~(1 << UInt32(index >> 1)) }
+  }
+
+  mutating func dropTransmitted() { droppedTransmitCount &+= 1 }
+
+  mutating func dropReceived() {
+    backend.dropFrame()
+    countLostFrame()
+  }
+
+  mutating func countLostFrame() { droppedReceiveCount &+= 1 }
+
+  /// The longest frame of either direction that need not be segmented, in bytes.
+  func frameLimit(_ prefix: ByteArray<64>, _ features: Features) -> Int {
+    // §5.1.4.1: the MTU counts without the header, which is longer with a tag.
+    guard features.contains(NetworkFeature.mtu), let mtu = settings.mtu else { return Int(UInt16.max) + 18 }
+    return Int(mtu) + (NetworkFilter.vlan(prefix) == nil ? 14 : 18)
+  }
+}
