@@ -91,8 +91,8 @@ if board == nil && Context.environment["VIREO_QEMU"] != nil {
 }
 
 // The reader of device trees needs libfdt: the images have their own, and `Toolchain/test` installs the
-// distribution's and sets LIBFDT to test the reader on this machine.
-let libfdt = board != nil || Context.environment["LIBFDT"] != nil
+// distribution's and sets VIREO_LIBFDT to test the reader on this machine.
+let libfdt = board != nil || Context.environment["VIREO_LIBFDT"] != nil
 if libfdt {
   package.targets += [
     .systemLibrary(name: "CFDT"),

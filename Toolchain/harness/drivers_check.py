@@ -218,9 +218,10 @@ def run_all(folder, symbols, options):
     """All runs, with a table; returns the exit status."""
     started = time.monotonic()
     echo = (lambda line: print("    | " + line, flush=True)) if options.verbose else None
-    results = list(matrix(folder, symbols, options, echo)) + list(clear_failures(folder, symbols, options, echo))
-    passed = results.count(True)
-    print(f"\n{passed} passed, {len(results) - passed} failed ({time.monotonic() - started:.0f} s)", flush=True)
+    results = list(matrix(folder, symbols, options, echo))
+    results += clear_failures(folder, symbols, options, echo)
+    passed, seconds = results.count(True), time.monotonic() - started
+    print(f"\n{passed} passed, {len(results) - passed} failed ({seconds:.0f} s)", flush=True)
     return 0 if results and all(results) else 1
 
 
@@ -257,7 +258,8 @@ def clear_failures(folder, symbols, options, echo):
             continue
         begun = time.monotonic()
         problem = case.problem()
-        print(f"  {'✗' if problem else '✓'} {case.name.ljust(60)}{time.monotonic() - begun:.1f}", flush=True)
+        mark = "✗" if problem else "✓"
+        print(f"  {mark} {case.name.ljust(60)}{time.monotonic() - begun:.1f}", flush=True)
         if problem:
             report(case.run, [problem], options.verbose)
         else:

@@ -89,7 +89,8 @@ def console(console_socket, port_socket, rings):
     return ["-chardev", f"socket,id=console,path={quoted(console_socket)},server=on,wait=off",
             "-chardev", f"socket,id=port,path={quoted(port_socket)},server=on,wait=off",
             "-device", f"virtio-serial-device,max_ports=3,{rings.options}",
-            "-device", "virtconsole,chardev=console", "-device", "virtserialport,chardev=port,name=vireo.echo"]
+            "-device", "virtconsole,chardev=console",
+            "-device", "virtserialport,chardev=port,name=vireo.echo"]
 
 
 def quoted(path):

@@ -68,7 +68,8 @@ class CheckTests(unittest.TestCase):
 
     def test_each_line_matters(self):
         columns = {"device": "devices", "negotiated": "devices",
-                   "disk.sectors": "disk", "disk.sha256": "disk", "disk.write": "write", "net.lease": "network", "tftp.bytes": "file", "tftp.sha256": "file",
+                   "disk.sectors": "disk", "disk.sha256": "disk", "disk.write": "write",
+                   "net.lease": "network", "tftp.bytes": "file", "tftp.sha256": "file",
                    "console.echo": "console", "result": "end"}
         for index, line in enumerate(self.lines):
             key = line.split("=")[0]
