@@ -57,12 +57,12 @@ import Testing
       in: """
         Run `Toolchain/test`, see `Sources/Wire/` and (Tests/Fuzz).
             Toolchain/boot drivers --check
-        Any Sources of error, any `x/y`.
+        Any Sources of error, any `x/y`, a folder `Sources/DeviceTypes/X`.
         """)
     #expect(found == ["Toolchain/test", "Sources/Wire", "Tests/Fuzz", "Toolchain/boot"])
   }
 
-  /// Words of `text` that start with one of the project's folders.
+  /// Words of `text` that start with one of the project's folders; a last part of "X" stands for any name.
   private static func paths(in text: String) -> [String] {
     text.split { !($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
       .map { word in
@@ -70,6 +70,6 @@ import Testing
         while let last = path.last, last == "/" || last == "." { path.removeLast() }
         return String(path)
       }
-      .filter { path in folders.contains { path.hasPrefix($0 + "/") } }
+      .filter { path in folders.contains { path.hasPrefix($0 + "/") } && !path.hasSuffix("/X") }
   }
 }

@@ -7,7 +7,7 @@ import Testing
   /// What a target below Sources may import. Everything else points downwards or outside.
   private static let imports: [String: Set<Substring>] = [
     "Wire": ["Synchronization", "_Volatile"],
-    "Virtio": ["Synchronization", "Wire", "_Volatile"],
+    "Virtio": ["CBarrier", "Synchronization", "Wire", "_Volatile"],
     "DeviceTypes": ["Synchronization", "Virtio", "Wire"],
     "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
@@ -15,19 +15,12 @@ import Testing
     "Machine": ["CMachine", "DeviceTree", "_Volatile"],
   ]
 
-  /// Files that may say `unsafe`; each use there carries a comment that says why it holds.
-  static let mayBeUnsafe: Set<String> = [
-    "Sources/CInterface/Queue.swift",
+  /// Files that may say `unsafe`, each use with a comment that says why it holds. A folder stands for all in
+  /// it: the C interface and the machine have pointers at their edges everywhere.
+  static let mayBeUnsafe = [
+    "Sources/CInterface/",
     "Sources/DeviceTree/DeviceTree.swift",
-    "Sources/DeviceTree/DeviceTreeWriter.swift",
-    "Sources/Machine/ExceptionReport.swift",
-    "Sources/Machine/Interrupts.swift",
-    "Sources/Machine/MMIO.swift",
-    "Sources/Machine/Power.swift",
-    "Sources/Machine/Serial.swift",
-    "Sources/Machine/SerialInput.swift",
-    "Sources/Machine/Startup.swift",
-    "Sources/Machine/StatusLatch.swift",
+    "Sources/Machine/",
     "Sources/Virtio/Memory/DMABuffer.swift",
     "Sources/Virtio/Memory/GuestMemory.swift",
     "Sources/Virtio/Memory/GuestRange.swift",
@@ -68,14 +61,12 @@ import Testing
   }
 
   @Test func `only listed files say unsafe`() throws {
-    var users: Set<String> = []
-    for path in Self.swiftSources() {
-      let words = SwiftCode(try Repository.text(path)).words
-      if words.contains(where: { $0.word == "unsafe" || $0.word == "@unsafe" || $0.word == "@safe" }) {
-        users.insert(path)
+    for path in Self.swiftSources() where !Self.mayBeUnsafe.contains(where: { path.hasPrefix($0) }) {
+      for (word, line) in SwiftCode(try Repository.text(path)).words {
+        #expect(!["unsafe", "@unsafe", "@safe"].contains(word), "\(path):\(line)")
       }
     }
-    #expect(users == Self.mayBeUnsafe)
+    for path in Self.mayBeUnsafe { #expect(Repository.exists(path), "\(path)") }
   }
 
   @Test func `what ships uses neither Foundation nor print`() throws {
