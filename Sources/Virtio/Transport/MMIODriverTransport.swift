@@ -253,9 +253,13 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   // MARK: Suspend
 
   /// Suspends the device (§3.4.1). True once it is; false when it is still finishing buffers: drain the
-  /// queues and ask again. Nothing may be submitted or notified meanwhile.
+  /// queues and ask again. Nothing may be submitted or notified meanwhile. Throws `.needsReset` for a device
+  /// that is not live.
   public func suspend() throws(DeviceFault) -> Bool {
     guard features.contains(.suspend) else { throw .featureMissing(.suspend) }
+    // §3.4.1: not before DRIVER_OK, which a device on its way to being suspended has cleared.
+    let before = status
+    guard before.contains(.driverOK) || before.contains(.suspend) else { throw .needsReset }
     setStatus(.suspend)
     let now = status
     if now.contains(.needsReset) { throw .needsReset }
