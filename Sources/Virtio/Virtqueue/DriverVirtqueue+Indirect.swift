@@ -7,14 +7,13 @@ extension DriverVirtqueue {
     // The table belongs to the slot that the buffer gets: in order that is the ring position.
     let id = isPacked && isInOrder ? nextAvailable : freeHead
     let start = Int(id) * Int(indirectCapacity) * 16
-    var writable: UInt64 = 0
+    var total: UInt64 = 0
+    var readable: UInt64 = 0
     for i in segments.indices {
       let segment = segments[i]
       var flags: UInt16 = 0
-      if i >= readableCount {
-        flags |= DescriptorFlag.write
-        writable += UInt64(segment.byteCount)
-      }
+      total += UInt64(segment.byteCount)
+      if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
       let offset = start + i * 16
       tables.store(segment.deviceAddress, at: offset)
       tables.store(segment.byteCount, at: offset + 8)
@@ -27,6 +26,7 @@ extension DriverVirtqueue {
         tables.store(isLast ? 0 : UInt16(i + 1), at: offset + 14)
       }
     }
+    let writable = writableByteCount(total, readable)
     let table = tables.segment(at: start, byteCount: segments.count * 16)
     if isPacked {
       let offset = Int(nextAvailable) * 16

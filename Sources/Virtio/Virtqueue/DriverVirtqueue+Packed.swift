@@ -26,22 +26,23 @@ extension DriverVirtqueue {
     let id = takePackedID()
     let first = Int(nextAvailable) * 16 + 8
     var firstWord: UInt64 = 0
-    var writable: UInt64 = 0
+    var total: UInt64 = 0
+    var readable: UInt64 = 0
     let last = segments.count &- 1
     for i in segments.indices {
       let segment = segments[i]
       var flags = i == last ? availableMark : availableMark | DescriptorFlag.next
-      if i >= readableCount {
-        flags |= DescriptorFlag.write
-        writable &+= UInt64(segment.byteCount)
-      }
+      total &+= UInt64(segment.byteCount)
+      if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
       let word = packedWord(segment.byteCount, id, flags)
       let offset = Int(nextAvailable) * 16
       descriptors.store64(segment.deviceAddress, offset)
       if i == 0 { firstWord = word } else { descriptors.store64(word, offset + 8) }
       advance()
     }
-    record(id, first, firstWord, ringCount: UInt16(segments.count), writable: writable, token: token)
+    record(
+      id, first, firstWord, ringCount: UInt16(segments.count), writable: writableByteCount(total, readable),
+      token: token)
   }
 
   @inline(__always)
@@ -62,11 +63,10 @@ extension DriverVirtqueue {
   /// that one back keeps the whole batch unseen.
   @inline(__always)
   mutating func record(
-    _ id: UInt16, _ offset: Int, _ word: UInt64, ringCount: UInt16, writable: UInt64, token: UInt32
+    _ id: UInt16, _ offset: Int, _ word: UInt64, ringCount: UInt16, writable: UInt32, token: UInt32
   ) {
-    precondition(writable <= UInt64(UInt32.max), "a buffer of 2^32 bytes or more")  // §2.7.5.2
     slots[id].token = token
-    slots[id].writableByteCount = UInt32(truncatingIfNeeded: writable)
+    slots[id].writableByteCount = writable
     slots[id].ringCount = ringCount
     slots[id].isInFlight = 1
     freeCount &-= ringCount

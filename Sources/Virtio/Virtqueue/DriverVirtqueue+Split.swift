@@ -10,15 +10,14 @@ extension DriverVirtqueue {
     let head = freeHead
     var descriptor = head
     var tail = head
-    var writable: UInt64 = 0
+    var total: UInt64 = 0
+    var readable: UInt64 = 0
     let last = segments.count &- 1
     for i in segments.indices {
       let segment = segments[i]
       var flags: UInt16 = i == last ? 0 : DescriptorFlag.next
-      if i >= readableCount {
-        flags |= DescriptorFlag.write
-        writable &+= UInt64(segment.byteCount)
-      }
+      total &+= UInt64(segment.byteCount)
+      if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
       // In order the free list is the ring itself, so `next` is x + 1 as §2.7.5.2 asks.
       let next = isInOrder ? (descriptor &+ 1) & mask : slots[descriptor].next
       writeDescriptor(descriptor, segment, flags: flags, next: next)
@@ -26,7 +25,9 @@ extension DriverVirtqueue {
       descriptor = next
     }
     freeHead = descriptor
-    record(head, tail: tail, ringCount: UInt16(segments.count), writable: writable, token: token)
+    record(
+      head, tail: tail, ringCount: UInt16(segments.count), writable: writableByteCount(total, readable),
+      token: token)
   }
 
   @inline(__always)
@@ -38,10 +39,9 @@ extension DriverVirtqueue {
   }
 
   @inline(__always)
-  mutating func record(_ head: UInt16, tail: UInt16, ringCount: UInt16, writable: UInt64, token: UInt32) {
-    precondition(writable <= UInt64(UInt32.max), "a buffer of 2^32 bytes or more")  // §2.7.5.2
+  mutating func record(_ head: UInt16, tail: UInt16, ringCount: UInt16, writable: UInt32, token: UInt32) {
     slots[head].token = token
-    slots[head].writableByteCount = UInt32(truncatingIfNeeded: writable)
+    slots[head].writableByteCount = writable
     slots[head].tail = tail
     slots[head].ringCount = ringCount
     slots[head].isInFlight = 1

@@ -66,7 +66,7 @@ public struct DriverVirtqueue: ~Copyable {
 
   /// A queue of `size` descriptors with its rings and records from `memory`, all free.
   ///
-  /// `indirectCapacity` is the longest buffer that goes through an indirect table; 0, or no
+  /// `indirectCapacity` is the longest buffer that goes through an indirect table, at most `size`; 0, or no
   /// INDIRECT_DESC among `features`, for none. Nil when the size is not allowed or memory runs out.
   public init?<Memory: DriverMemory & ~Copyable>(
     index: UInt16, size: UInt16, features: Features, indirectCapacity: UInt16 = 0, from source: inout Memory
@@ -76,7 +76,8 @@ public struct DriverVirtqueue: ~Copyable {
     let driverOffset = Int(layout.descriptorAreaByteCount)
     let deviceOffset = (driverOffset + Int(layout.driverAreaByteCount) + 3) & ~3
     let total = deviceOffset + Int(layout.deviceAreaByteCount)
-    let tableEntries = features.contains(.indirectDescriptors) ? Int(indirectCapacity) : 0
+    // §2.7.5.3.1: no chain is longer than the queue, in a table or not.
+    let tableEntries = features.contains(.indirectDescriptors) ? Int(min(indirectCapacity, size)) : 0
     // The descriptor area asks for 16; a cache line keeps the ring from sharing one with others.
     guard let rings = source.allocateShared(byteCount: total, alignment: 64),
       let records = source.allocatePrivate(byteCount: SlotTable.byteCount(size)),
@@ -142,7 +143,7 @@ public struct DriverVirtqueue: ~Copyable {
   public func hasRoom(for count: Int) -> Bool { ringCount(count) <= Int(freeCount) }
 
   /// The longest buffer, in segments, that an empty queue takes.
-  public var maximumSegmentCount: Int { max(Int(size), Int(indirectCapacity)) }
+  public var maximumSegmentCount: Int { Int(size) }
 
   /// Adds a buffer: `segments`, the first `readableCount` of them device-readable, the rest device-writable.
   ///
@@ -258,6 +259,13 @@ public struct DriverVirtqueue: ~Copyable {
   @inline(__always)
   func releaseBarrier() {
     if ordersForPlatform { vireo_platform_barrier() }
+  }
+
+  /// The device-writable bytes of a buffer of `total` bytes. §2.7.5.2: it has less than 2^32 in all.
+  @inline(__always)
+  func writableByteCount(_ total: UInt64, _ readable: UInt64) -> UInt32 {
+    precondition(total <= UInt64(UInt32.max), "a buffer of 2^32 bytes or more")
+    return UInt32(truncatingIfNeeded: total &- readable)
   }
 
   /// The buffer of slot `id`, taken out of flight after checking the device's claim about it.
