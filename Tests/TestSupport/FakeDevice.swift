@@ -12,6 +12,10 @@ public final class FakeDevice {
   public var queueSizeMax: UInt32 = 64
   /// What is read from the configuration space.
   public var configuration: [UInt8] = []
+  /// What ConfigGeneration reads, and by how much it grows with every read.
+  public var generation: UInt32 = 0
+  /// See `generation`.
+  public var generationStep: UInt32 = 0
   /// What InterruptStatus reads, until acknowledged.
   public var interruptStatus: UInt32 = 0
   /// What Status reads.
@@ -119,6 +123,9 @@ public final class FakeDevice {
     case MMIORegister.queueReady: return queues[queue]?.isReady ?? false ? 1 : 0
     case MMIORegister.interruptStatus: return interruptStatus
     case MMIORegister.status: return UInt32(status.subtracting(refusedStatus).rawValue)
+    case MMIORegister.configurationGeneration:
+      generation &+= generationStep
+      return generation
     case MMIORegister.configuration...:
       var value: UInt32 = 0
       for i in 0..<byteCount where offset - 0x100 + i < configuration.count {

@@ -122,11 +122,14 @@ public struct ConsolePortName: Equatable, Sendable {
 
   /// The first `byteCountMax` bytes of `bytes`.
   public init(_ bytes: some Sequence<UInt8>) {
-    for byte in bytes {
-      if byteCount == Self.byteCountMax { return }
-      storage[byteCount] = byte
-      byteCount += 1
-    }
+    for byte in bytes { append(byte) }
+  }
+
+  /// Adds a byte, unless the name is full.
+  mutating func append(_ byte: UInt8) {
+    if byteCount == Self.byteCountMax { return }
+    storage[byteCount] = byte
+    byteCount += 1
   }
 
   /// The byte at `index`. Traps outside `0 ..< byteCount`.
