@@ -1,5 +1,5 @@
-// virtio 1.4 §5.3.6.2 Multiport Device Operation, device side: ports as the host has them, as the driver knows
-// them, and the messages that lead from one to the other.
+// virtio 1.4 §5.3.6.2 Multiport Device Operation, device side: ports as the host has them, as the driver
+// knows them, and the messages that lead from one to the other.
 
 import Virtio
 import Wire
