@@ -121,8 +121,8 @@ struct TFTPClient {
     _ number: UInt16, _ body: Range<Int>, from port: UInt16, _ now: UInt64
   ) -> Arrival {
     if number == UInt16(truncatingIfNeeded: lastBlock), state != .requesting, lastBlock > 0 {
-      // Our acknowledgment was lost, or is late: say it again. The server does not answer that with another copy
-      // of the next block (RFC 1123 section 4.2.3.1), so this cannot go round.
+      // Our acknowledgment was lost, or is late: say it again. The server does not answer that with another
+      // copy of the next block (RFC 1123 section 4.2.3.1), so this cannot go round.
       isDue = true
       return .none
     }
