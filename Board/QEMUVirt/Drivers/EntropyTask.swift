@@ -39,7 +39,7 @@ enum EntropyTask {
     var test = RandomnessTest()
   }
 
-  private static func draw(
+  @inline(never) private static func draw(
     _ slot: Slot, _ transport: consuming SlotTransport, _ arena: inout DriverArena, _ orders: Orders,
     into drawn: inout Drawn
   ) throws(TaskError) {
@@ -65,7 +65,7 @@ enum EntropyTask {
     }
   }
 
-  private static func start(
+  @inline(never) private static func start(
     _ transport: consuming SlotTransport, _ arena: inout DriverArena, _ orders: Orders
   ) throws(TaskError) -> EntropyDriver<SlotRegisters> {
     let driver: EntropyDriver<SlotRegisters>?

@@ -26,6 +26,7 @@ enum Tasks {
   /// Every task once. One that fails does not keep the others from their turn.
   static func all(_ inventory: Inventory, _ orders: Orders) {
     run(.entropy, inventory, orders)
+    run(.echo, inventory, orders)
   }
 
   /// One task. An error is reported.
@@ -40,6 +41,7 @@ enum Tasks {
     do throws(TaskError) {
       switch task {
       case .entropy: try EntropyTask.run(slot, orders)
+      case .echo: try EchoTask.run(slot, orders)
       default: break
       }
     } catch {
