@@ -62,6 +62,8 @@ public enum DeviceFault: Error, Equatable, Sendable {
   case needsReset
   /// A reply of the device type does not make sense (unknown status, wrong size).
   case invalidResponse
+  /// A command was not answered within the polls allowed.
+  case commandTimedOut
 }
 
 /// The backend could not do what the driver asked. Becomes a status byte of the device type, never a reset.

@@ -12,6 +12,19 @@ public struct ByteArray<let count: Int>: Sendable {
   @inline(__always)
   public init() { storage = [count of UInt8](repeating: 0) }
 
+  /// The first bytes of `source`, as many as fit, and zeros after them.
+  public init(prefixOf source: RawSpan) {
+    self.init()
+    let size = min(count, source.byteCount)
+    var target = mutableBytes
+    // Both sides hold at least `size` bytes, and cannot overlap: the target is a new value.
+    unsafe target.withUnsafeMutableBytes { target in
+      unsafe source.withUnsafeBytes { source in
+        unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(size)))
+      }
+    }
+  }
+
   /// The byte at `index`. Traps outside `0 ..< count`.
   @inline(__always)
   public subscript(index: Int) -> UInt8 {

@@ -44,6 +44,7 @@ extension Serial {
     case .invalidConfiguration: put("the device's configuration has a value that is not allowed")
     case .needsReset: put("the device has given up and wants a reset")
     case .invalidResponse: put("the device's answer makes no sense")
+    case .commandTimedOut: put("the device does not answer a command")
     }
   }
 

@@ -47,6 +47,19 @@ public struct MACAddress: Equatable, Sendable {
 enum Ethernet {
   /// Destination, source, type.
   static var headerByteCount: Int { 14 }
+  /// Type of a frame with a VLAN tag, as its bytes lie in a frame when loaded little-endian.
+  private static var tagged: UInt16 { 0x0081 }
+
+  /// Whether the frame that starts with `prefix`, of at least 14 bytes, has a VLAN tag.
+  static func isTagged<let count: Int>(_ prefix: ByteArray<count>) -> Bool {
+    prefix.load(UInt16.self, at: headerByteCount - 2) == tagged
+  }
+
+  /// Length of the header of the frame that starts with `prefix`, of at least 14 bytes.
+  static func headerByteCount<let count: Int>(_ prefix: ByteArray<count>) -> Int {
+    isTagged(prefix) ? headerByteCount + tagByteCount : headerByteCount
+  }
+
   /// What a VLAN tag adds to the header.
   static var tagByteCount: Int { 4 }
   /// An ordinary frame.

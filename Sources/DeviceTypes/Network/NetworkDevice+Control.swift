@@ -114,16 +114,6 @@ extension NetworkDevice where Backend: ~Copyable {
   }
 }
 
-extension NetworkReceiveMode {
-  /// The feature that a driver needs for it (§5.1.9.5.1.1).
-  var requiredFeature: Features {
-    switch self {
-    case .promiscuous, .allMulticast: NetworkFeature.controlReceive
-    default: NetworkFeature.controlReceiveExtra
-    }
-  }
-}
-
 /// The command-specific data of a command, when it has exactly that length.
 private func arguments<let count: Int>(
   _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue

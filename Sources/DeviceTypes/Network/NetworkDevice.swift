@@ -208,6 +208,6 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
   func frameLimit(_ prefix: ByteArray<64>, _ features: Features) -> Int {
     // §5.1.4.1: the MTU counts without the header, which is longer with a tag.
     guard features.contains(NetworkFeature.mtu), let mtu = settings.mtu else { return Int(UInt16.max) + 18 }
-    return Int(mtu) + (NetworkFilter.vlan(prefix) == nil ? 14 : 18)
+    return Int(mtu) + Ethernet.headerByteCount(prefix)
   }
 }

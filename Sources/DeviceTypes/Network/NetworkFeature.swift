@@ -49,6 +49,9 @@ public enum NetworkFeature {
   /// VIRTIO_NET_F_CTRL_MAC_ADDR (23): the MAC address can be set.
   public static var controlMACAddress: Features { .bit(23) }
 
+  /// All of them.
+  static var known: Features { Features(low: 0xff_ffaf) }
+
   /// What is of no use without the control virtqueue.
   private static var needsControlQueue: Features {
     requiresControlQueue | controlReceiveExtra | controlGuestOffloads
@@ -78,5 +81,15 @@ public enum NetworkFeature {
     if lacks(guestTSO4 | guestTSO6) { set = set.subtracting(guestECN) }
     if lacks(hostTSO4 | hostTSO6) { set = set.subtracting(hostECN) }
     return set
+  }
+}
+
+extension NetworkReceiveMode {
+  /// The feature that a driver needs for it (§5.1.9.5.1.1).
+  var requiredFeature: Features {
+    switch self {
+    case .promiscuous, .allMulticast: NetworkFeature.controlReceive
+    default: NetworkFeature.controlReceiveExtra
+    }
   }
 }

@@ -42,8 +42,6 @@ struct NetworkFilter {
   /// One bit a VLAN.
   private var vlans = [64 of UInt64](repeating: 0)
 
-  /// EtherType of a VLAN tag.
-  private static var tagged: UInt16 { 0x8100 }
   static var vlanCount: UInt16 { 4096 }
 
   private func has(_ mode: NetworkReceiveMode) -> Bool { modes & 1 << mode.rawValue != 0 }
@@ -62,7 +60,7 @@ struct NetworkFilter {
 
   /// The VLAN of a frame, if it has one.
   static func vlan(_ prefix: ByteArray<64>) -> UInt16? {
-    guard UInt16(bigEndian: prefix.load(UInt16.self, at: 12).littleEndian) == tagged else { return nil }
+    guard Ethernet.isTagged(prefix) else { return nil }
     return UInt16(prefix[14] & 0xf) << 8 | UInt16(prefix[15])
   }
 

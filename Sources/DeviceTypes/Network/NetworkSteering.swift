@@ -23,9 +23,7 @@ struct NetworkSteering {
 
   /// A hash of addresses, protocol and ports, the same in both directions; nil for what is not IP.
   private static func flow(_ prefix: ByteArray<64>) -> UInt8? {
-    let start =
-      NetworkFilter.vlan(prefix) == nil
-      ? Ethernet.headerByteCount : Ethernet.headerByteCount + Ethernet.tagByteCount
+    let start = Ethernet.headerByteCount(prefix)
     let type = UInt16(prefix[start - 2]) << 8 | UInt16(prefix[start - 1])
     var hash: UInt32
     let transport: Int

@@ -1,0 +1,240 @@
+// The queues of a network driver with the memory behind them. The device is untrusted: what it says of a
+// buffer is checked against what this side knows of it.
+
+import Virtio
+import Wire
+
+/// The longest frames of a driver, in bytes.
+struct NetworkFrameLimits {
+  /// The MTU agreed on, or an ordinary one.
+  var mtu: UInt16
+  /// Offloads of received frames.
+  var receiveOffloads: NetworkOffloads
+
+  /// §5.1.9.3, §5.1.4.2: header and longest frame, with room for a tag.
+  var receiveByteCount: Int {
+    let longest = receiveOffloads.intersects(.segmentation) ? Ethernet.maximumOffloadByteCount : 0
+    return NetworkHeader.byteCount + Ethernet.tagByteCount
+      + max(longest, Ethernet.maximumByteCount, Int(mtu) + Ethernet.headerByteCount)
+  }
+}
+
+/// A receiveq and its buffers, all of one length.
+struct NetworkReceiveQueue: ~Copyable {
+  var queue: DriverVirtqueue
+  private let memory: DMABuffer
+  private let slotByteCount: Int
+  private let slotCount: Int
+  private let isMergeable: Bool
+  /// Buffers given back and not yet published.
+  private var unpublished = 0
+
+  /// Up to `count` buffers, together of at least `limits`; without mergeable buffers, each. Nil when `source`
+  /// runs out of memory.
+  init?<Memory: DriverMemory & ~Copyable>(
+    _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, isMergeable: Bool,
+    _ limits: NetworkFrameLimits, from source: inout Memory
+  ) {
+    slotCount = min(count, Int(queue.size))
+    let needed = limits.receiveByteCount
+    // Without mergeable buffers each takes a whole frame; else at least the ring does (§5.1.4.2).
+    let least = isMergeable ? max(byteCount, (needed + slotCount - 1) / slotCount) : needed
+    slotByteCount = (least + 15) & ~15
+    guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64) else {
+      return nil
+    }
+    self.queue = queue
+    self.memory = memory
+    self.isMergeable = isMergeable
+    for slot in 0..<slotCount { offer(slot) }
+    _ = publish()
+  }
+
+  private mutating func offer(_ slot: Int) {
+    let isAccepted = queue.submit(
+      memory.segment(at: slot * slotByteCount, byteCount: slotByteCount), deviceWritable: true,
+      token: UInt32(slot))
+    precondition(isAccepted, "a ring smaller than its buffers")
+    unpublished += 1
+  }
+
+  private mutating func publish() -> Bool {
+    unpublished = 0
+    return queue.publish()
+  }
+
+  /// Makes the buffers given back available: many at once, or, if the device `mayRunShort`, the rest. Whether
+  /// it must be notified.
+  mutating func publish(mayRunShort: Bool) -> Bool {
+    guard unpublished != 0, mayRunShort || 4 * unpublished >= slotCount else { return false }
+    return publish()
+  }
+
+  /// Copies the next frame to `target` as far as it fits. Nil when there is none.
+  ///
+  /// Frames that cannot be accepted are skipped, but not without end: more in a row than there are buffers
+  /// are a fault.
+  mutating func receive(
+    into target: inout MutableRawSpan, _ allowed: NetworkOffloads
+  ) throws(DeviceFault) -> NetworkReceivedFrame? {
+    for _ in 0..<slotCount {
+      guard let first = try queue.reclaim() else { return nil }
+      let headerByteCount = UInt32(NetworkHeader.byteCount)
+      guard first.byteCount >= headerByteCount else { throw .invalidResponse }
+      var bytes = ByteArray<12>()
+      var span = bytes.mutableBytes
+      // Read once: the device may change it.
+      memory.copyOut(to: &span, from: Int(first.token) * slotByteCount)
+      let header = NetworkHeader(bytes)
+      var byteCount = 0
+      copy(first, from: NetworkHeader.byteCount, &byteCount, into: &target)
+      // §5.1.9.4: without mergeable buffers there is always one.
+      let bufferCount = isMergeable ? Int(header.bufferCount) : 1
+      guard bufferCount >= 1, bufferCount <= slotCount else { throw .invalidResponse }
+      for _ in 1..<bufferCount {
+        // §5.1.9.4.1: all buffers of a frame are used together.
+        guard let next = try queue.reclaim() else { throw .invalidResponse }
+        copy(next, from: 0, &byteCount, into: &target)
+      }
+      guard byteCount >= Ethernet.headerByteCount,
+        let offload = NetworkOffload.decode(header, .receive, byteCount: byteCount, allowed: allowed)
+      else { continue }
+      return NetworkReceivedFrame(byteCount: byteCount, offload: offload)
+    }
+    throw .invalidResponse
+  }
+
+  /// Copies what the device wrote to one buffer from byte `start` on, and gives the buffer back to it.
+  private mutating func copy(
+    _ used: UsedBuffer, from start: Int, _ byteCount: inout Int, into target: inout MutableRawSpan
+  ) {
+    let written = Int(used.byteCount) - start
+    let count = min(written, max(0, target.byteCount - byteCount))
+    if count > 0 {
+      var part = target._mutatingExtracting(byteCount..<(byteCount + count))
+      memory.copyOut(to: &part, from: Int(used.token) * slotByteCount + start)
+    }
+    byteCount += written
+    offer(Int(used.token))
+  }
+}
+
+/// A transmitq and the buffers that frames are copied to, each for a header and a frame.
+struct NetworkTransmitQueue: ~Copyable {
+  var queue: DriverVirtqueue
+  private let memory: DMABuffer
+  private let slotByteCount: Int
+  /// One bit a buffer.
+  private var free: UInt64
+  private let allFree: UInt64
+
+  /// Up to 64 buffers for frames of `byteCount` bytes. Nil when `source` runs out of memory.
+  init?<Memory: DriverMemory & ~Copyable>(
+    _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, from source: inout Memory
+  ) {
+    let slotCount = min(count, Int(queue.size), 64)
+    slotByteCount = (NetworkHeader.byteCount + byteCount + 15) & ~15
+    guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64) else {
+      return nil
+    }
+    allFree = slotCount == 64 ? .max : 1 << UInt64(slotCount) - 1
+    free = allFree
+    self.queue = queue
+    self.memory = memory
+    self.queue.disableNotifications()
+  }
+
+  /// Whether the device is done with every frame.
+  mutating func isIdle() throws(DeviceFault) -> Bool {
+    try reclaim()
+    return free == allFree
+  }
+
+  /// Whether another frame has room. When not, a used buffer notification will come.
+  mutating func hasRoom() throws(DeviceFault) -> Bool {
+    try reclaim()
+    if free != 0 { return true }
+    guard queue.enableNotifications() else { return false }
+    // One was used in this moment.
+    queue.disableNotifications()
+    try reclaim()
+    return free != 0
+  }
+
+  private mutating func reclaim() throws(DeviceFault) {
+    // At most as many as are in flight.
+    while let used = try queue.reclaim() { free |= 1 << UInt64(used.token) }
+  }
+
+  /// Adds a frame, for which there is room. Whether the device must be notified.
+  mutating func submit(_ header: NetworkHeader, _ frame: RawSpan) -> Bool {
+    let slot = free.trailingZeroBitCount
+    let start = slot * slotByteCount
+    let bytes = header.bytes
+    memory.copyIn(from: bytes.bytes, at: start)
+    memory.copyIn(from: frame, at: start + NetworkHeader.byteCount)
+    let segment = memory.segment(at: start, byteCount: NetworkHeader.byteCount + frame.byteCount)
+    let isAccepted = queue.submit(segment, deviceWritable: false, token: UInt32(slot))
+    precondition(isAccepted, "a ring smaller than its buffers")
+    free &= ~(1 << UInt64(slot))
+    return queue.publish()
+  }
+}
+
+/// The control queue, for one command at a time.
+struct NetworkControlQueue: ~Copyable {
+  var queue: DriverVirtqueue
+  private let memory: DMABuffer
+  private var byteCount = 0
+
+  private static var byteLimit: Int { 1024 }
+  private static var ack: Int { byteLimit }
+
+  init?<Memory: DriverMemory & ~Copyable>(
+    _ queue: consuming DriverVirtqueue, from source: inout Memory
+  ) {
+    guard let memory = source.allocateShared(byteCount: Self.byteLimit + 1, alignment: 16) else { return nil }
+    self.queue = queue
+    self.memory = memory
+  }
+
+  mutating func begin(_ class: UInt8, _ command: UInt8) {
+    byteCount = 0
+    append(`class`)
+    append(command)
+  }
+
+  /// Adds a little-endian field to the command. Traps when the command becomes too long.
+  mutating func append<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+    precondition(byteCount + MemoryLayout<T>.size <= Self.byteLimit, "a command that is too long")
+    memory.store(value, at: byteCount)
+    byteCount += MemoryLayout<T>.size
+  }
+
+  mutating func append(_ address: MACAddress) {
+    for index in 0..<6 { append(address[index]) }
+  }
+
+  /// Makes the command available. Whether the device must be notified.
+  mutating func submit() -> Bool {
+    // No answer that the clause knows.
+    memory.store(UInt8.max, at: Self.ack)
+    let segments: [2 of DMASegment] = [
+      memory.segment(at: 0, byteCount: byteCount), memory.segment(at: Self.ack, byteCount: 1),
+    ]
+    let isAccepted = queue.submit(segments.span, readableCount: 1, token: 0)
+    precondition(isAccepted, "an empty queue without room")
+    return queue.publish()
+  }
+
+  /// Whether the command was executed; nil while the device works on it.
+  mutating func result() throws(DeviceFault) -> Bool? {
+    guard let used = try queue.reclaim() else { return nil }
+    guard used.byteCount == 1 else { throw .invalidResponse }
+    switch memory.load(UInt8.self, at: Self.ack) {
+    case NetworkControl.ok: return true
+    case NetworkControl.error: return false
+    default: throw .invalidResponse
+    }
+  }
+}
