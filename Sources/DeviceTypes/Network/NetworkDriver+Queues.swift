@@ -115,6 +115,8 @@ struct NetworkReceiveQueue: ~Copyable {
       memory.copyOut(to: &part, from: Int(used.token) * slotByteCount + start)
     }
     byteCount += written
+    // A device that later claims what it did not write shows nothing old.
+    memory.zero(at: Int(used.token) * slotByteCount, byteCount: Int(used.byteCount))
     offer(Int(used.token))
   }
 }

@@ -78,9 +78,13 @@ public struct DMABuffer: ~Copyable {
   }
 
   /// Sets every byte to zero.
-  public func zero() {
+  public func zero() { zero(at: 0, byteCount: byteCount) }
+
+  /// Sets `byteCount` bytes from `offset` to zero. Traps outside the buffer.
+  public func zero(at offset: Int, byteCount: Int) {
+    check(offset, byteCount)
     if byteCount == 0 { return }
-    unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    unsafe (base + offset).initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
   }
 
   /// The ring area at `offset`, for the queue that owns this buffer.
