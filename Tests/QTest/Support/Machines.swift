@@ -8,6 +8,12 @@ public enum Machine {
     ["-object", "rng-builtin,id=rng\(slot)"] + device("virtio-rng-device,rng=rng\(slot)", slot, options)
   }
 
+  /// Entropy whose bytes are those of the file at `path`, in order.
+  public static func entropy(slot: Int = 0, file path: String, options: String = "") -> [String] {
+    ["-object", "rng-random,id=rng\(slot),filename=\(path)"]
+      + device("virtio-rng-device,rng=rng\(slot)", slot, options)
+  }
+
   /// A block device without a medium: writes vanish, reads give zeroes.
   public static func nullBlock(slot: Int = 0, bytes: Int, options: String = "") -> [String] {
     ["-blockdev", "null-co,node-name=n\(slot),read-zeroes=on,size=\(bytes)"]
@@ -35,6 +41,21 @@ public enum Machine {
   /// A console device with room for `ports` ports; `serialPort` adds one.
   public static func serial(slot: Int = 0, ports: Int, options: String = "") -> [String] {
     device("virtio-serial-device,id=serial\(slot),max_ports=\(ports)", slot, options)
+  }
+
+  /// A character device `id` that is socket `index` of the machine.
+  public static func socket(_ index: Int, id: String) -> [String] {
+    ["-chardev", QEMU.socketArgument(index, id: id)]
+  }
+
+  /// A port `number` of the console device on window `slot`, behind the character device `chardev`.
+  public static func port(
+    _ number: Int, model: String, chardev: String, slot: Int = 0, options: String = ""
+  ) -> [String] {
+    [
+      "-device",
+      "\(model),bus=serial\(slot).0,nr=\(number),chardev=\(chardev)" + (options.isEmpty ? "" : ",\(options)"),
+    ]
   }
 
   private static func device(_ model: String, _ slot: Int, _ options: String) -> [String] {

@@ -9,6 +9,9 @@ public final class QEMU {
   /// The machine's RAM.
   public let ram: GuestRAM
 
+  /// Our ends of the stream sockets that the machine was given, in the order of `Machine.socket(_:id:)`.
+  public let sockets: [StreamSocket]
+
   /// What went wrong first with the machine itself.
   public internal(set) var failure: QTestError?
 
@@ -25,27 +28,39 @@ public final class QEMU {
     static let qtest: Int32 = 10
     static let monitor: Int32 = 11
     static let memory: Int32 = 12
+    static let sockets: Int32 = 20
   }
 
-  /// Starts a machine with `devices` (further command line arguments) and waits until it answers.
-  public init(_ devices: [String], ramBytes: Int = 64 << 20) throws(QTestError) {
+  /// The argument of a character device that is socket `index` of the machine.
+  static func socketArgument(_ index: Int, id: String) -> String {
+    "socket,id=\(id),fd=\(Inherited.sockets + Int32(index))"
+  }
+
+  /// Starts a machine with `devices` (further command line arguments), `socketCount` stream sockets and
+  /// `ramBytes` of RAM, and waits until it answers.
+  public init(_ devices: [String], socketCount: Int = 0, ramBytes: Int = 64 << 20) throws(QTestError) {
     let program = try QEMUProgram.path()
     ram = try GuestRAM(size: ramBytes)
     errors = try .memory(size: 0)
     let (qtest, theirQTest) = try FileDescriptor.pair()
     let (qmp, theirMonitor) = try FileDescriptor.pair()
+    var inherited = [
+      (theirQTest, Inherited.qtest), (theirMonitor, Inherited.monitor), (errors, 2), (errors, 1),
+    ]
+    var sockets: [StreamSocket] = []
+    for index in 0..<socketCount {
+      let (ours, theirs) = try FileDescriptor.pair()
+      sockets.append(try StreamSocket(ours))
+      inherited.append((theirs, Inherited.sockets + Int32(index)))
+    }
+    self.sockets = sockets
     channel = try LineChannel(qtest)
     monitor = try LineChannel(qmp)
     let arguments = Self.arguments(program: program, ramBytes: ramBytes) + devices
     process = try Self.spawn(
-      arguments,
-      inheriting: [
-        (theirQTest.number, Inherited.qtest), (theirMonitor.number, Inherited.monitor),
-        (ram.file.number, Inherited.memory), (errors.number, 2), (errors.number, 1),
-      ])
+      arguments, inheriting: inherited.map { ($0.0.number, $0.1) } + [(ram.file.number, Inherited.memory)])
     // Only the child holds these ends from now on: when it ends, we read the end of the stream.
-    theirQTest.close()
-    theirMonitor.close()
+    for (file, _) in inherited where file !== errors { file.close() }
     try greet()
   }
 
