@@ -61,9 +61,10 @@ extension NetworkDriver where Registers: ~Copyable {
   /// §5.1.9.5.2.2: a count, then as many addresses.
   private mutating func append(_ addresses: Span<MACAddress>, areMulticast: Bool) {
     controlQueue!.append(UInt32(addresses.count))
-    for index in addresses.indices {
-      precondition(addresses[index].isMulticast == areMulticast, "an address in the wrong table")
-      controlQueue!.append(addresses[index])
+    for index in 0..<addresses.count {
+      let address = addresses[index]
+      precondition(address.isMulticast == areMulticast, "an address in the wrong table")
+      controlQueue!.append(address)
     }
   }
 

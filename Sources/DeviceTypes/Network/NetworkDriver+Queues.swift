@@ -15,7 +15,7 @@ struct NetworkFrameLimits {
   var receiveByteCount: Int {
     let longest = receiveOffloads.intersects(.segmentation) ? Ethernet.maximumOffloadByteCount : 0
     return NetworkHeader.byteCount + Ethernet.tagByteCount
-      + max(longest, Ethernet.maximumByteCount, Int(mtu) + Ethernet.headerByteCount)
+      + max(longest, max(Ethernet.maximumByteCount, Int(mtu) + Ethernet.headerByteCount))
   }
 }
 
@@ -134,7 +134,7 @@ struct NetworkTransmitQueue: ~Copyable {
   init?<Memory: DriverMemory & ~Copyable>(
     _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, from source: inout Memory
   ) {
-    let slotCount = min(count, Int(queue.size), 64)
+    let slotCount = min(min(count, Int(queue.size)), 64)
     slotByteCount = (NetworkHeader.byteCount + byteCount + 15) & ~15
     guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64) else {
       return nil
