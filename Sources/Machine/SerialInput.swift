@@ -33,11 +33,12 @@ public enum SerialInput {
     }
   }
 
-  /// Empties the FIFO, which also takes the interrupt back; clearing it by hand would lose the byte that comes at
-  /// that moment. What a fast sender leaves in the FIFO keeps the interrupt up.
+  /// Empties the FIFO, which also takes the interrupt back; clearing it by hand would lose the byte that comes
+  /// at that moment. What a fast sender leaves in the FIFO keeps the interrupt up.
   private static func receive() {
     let registers = Serial.registers
-    for _ in 0..<64 where registers.read32(Serial.Register.flags) & 1 << 4 == 0 {
+    for _ in 0..<64 {
+      if registers.read32(Serial.Register.flags) & 1 << 4 != 0 { return }
       let byte = UInt8(truncatingIfNeeded: registers.read32(Serial.Register.data))
       guard unsafe count < capacity else { continue }
       unsafe ring[(first + count) % capacity] = byte

@@ -46,9 +46,9 @@ public enum StatusLatch {
     }
   }
 
-  /// Empties the status register. A bit that comes between reading and acknowledging keeps the line up, which an
-  /// edge-triggered interrupt does not tell of again: so it is read until it is empty, within reason. A device that
-  /// never stops is left; its bits are known all the same.
+  /// Empties the status register. A bit that comes between reading and acknowledging keeps the line up, which
+  /// an edge-triggered interrupt does not tell of again: so it is read until it is empty, within reason. A
+  /// device that never stops is left; its bits are known all the same.
   private static func latch(_ index: Int) {
     guard let registers = unsafe devices[index].registers else { return }
     for _ in 0..<8 {
