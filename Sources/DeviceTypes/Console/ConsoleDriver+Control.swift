@@ -38,14 +38,17 @@ extension ConsoleDriver where Registers: ~Copyable {
       // A message may need an answer: without room for that it waits.
       guard try control!.transmit.hasRoom(), try control!.receive.advance() else { break }
       isNews = true
-      try takeMessage()
+      let answer = try takeMessage()
+      // The buffer first: a device without one when it takes our answer may drop what it has to say.
+      control!.receive.release()
+      control!.receive.publish(to: transport)
+      if let answer { try send(answer) }
     }
-    control!.receive.release()
-    control!.receive.publish(to: transport)
     return isNews
   }
 
-  private mutating func takeMessage() throws(DeviceFault) {
+  /// Takes the message being read. Returns the answer it asks for.
+  private mutating func takeMessage() throws(DeviceFault) -> ConsoleControl? {
     guard control!.receive.end >= ConsoleControl.byteCount else { return refuse() }
     let message = ConsoleControl(
       id: control!.receive.load(at: 0), event: control!.receive.load(at: 4),
@@ -61,22 +64,27 @@ extension ConsoleDriver where Registers: ~Copyable {
       ports[port].state.isConsole = true
       ports[port].state.isOpen = true
       // §5.3.6.2.2: MUST respond with PORT_OPEN, of value 1.
-      try send(ConsoleControl(id: message.id, event: ConsoleEvent.portOpen, value: 1))
+      return ConsoleControl(id: message.id, event: ConsoleEvent.portOpen, value: 1)
     case ConsoleEvent.resize:
+      guard control!.receive.end >= ConsoleControl.byteCount + 4 else { return refuse() }
       takeSize(port)
     case ConsoleEvent.portOpen:
       ports[port].state.isDeviceOpen = message.value != 0
     case ConsoleEvent.portName:
       takeName(port)
     default:
-      refuse()
+      return refuse()
     }
+    return nil
   }
 
   /// Ignores a message. It costs nothing, so there is no reason to give the console up for it.
-  private mutating func refuse() { refusedMessageCount &+= 1 }
+  private mutating func refuse() -> ConsoleControl? {
+    refusedMessageCount &+= 1
+    return nil
+  }
 
-  private mutating func addPort(_ id: UInt32) throws(DeviceFault) {
+  private mutating func addPort(_ id: UInt32) throws(DeviceFault) -> ConsoleControl? {
     // A port that we have no queues for cannot be used, and the device is told so.
     let port = Int(exactly: id) ?? portLimit
     let hasQueues = port < portLimit && ports[port].channels != nil
@@ -88,11 +96,10 @@ extension ConsoleDriver where Registers: ~Copyable {
       try ports[port].channels!.receive.discard()
       ports[port].channels!.receive.publish(to: transport)
     }
-    try send(ConsoleControl(id: id, event: ConsoleEvent.portReady, value: hasQueues ? 1 : 0))
+    return ConsoleControl(id: id, event: ConsoleEvent.portReady, value: hasQueues ? 1 : 0)
   }
 
   private mutating func takeSize(_ port: Int) {
-    guard control!.receive.end >= ConsoleControl.byteCount + 4 else { return refuse() }
     ports[port].state.size = ConsoleSize(
       columns: control!.receive.load(at: ConsoleControl.byteCount),
       rows: control!.receive.load(at: ConsoleControl.byteCount + 2))

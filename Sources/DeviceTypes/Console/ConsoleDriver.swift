@@ -259,11 +259,12 @@ struct ConsoleChannels: ~Copyable {
 }
 
 extension ConsoleBuffers {
-  /// Buffers of the control queues: a message each.
+  /// Buffers of the control queues: a message each. QEMU drops a message that finds no buffer, and announces
+  /// all its ports at once, of which it has at most 31.
   static var control: ConsoleBuffers {
     var buffers = ConsoleBuffers()
     buffers.receiveByteCount = ConsoleControl.byteCountMax
-    buffers.receiveCount = 8
+    buffers.receiveCount = 32
     buffers.transmitByteCount = ConsoleControl.byteCount
     buffers.transmitCount = 8
     return buffers

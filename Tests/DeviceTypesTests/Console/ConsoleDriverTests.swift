@@ -64,7 +64,7 @@ func write<Registers: RegisterAccess, let limit: Int>(
         #expect(buffer.elements.allSatisfy { $0.isDeviceWritable && $0.byteCount > 0 })
         count += 1
       }
-      #expect(count == (queue == 2 ? 8 : 4))
+      #expect(count == (queue == 2 ? 32 : 4))
     }
     let count = driver.portCountMax
     #expect(count == 5)
@@ -275,6 +275,14 @@ func write<Registers: RegisterAccess, let limit: Int>(
     let again = try driver.poll()
     #expect(again)
     #expect(device.consume(3) == message(0, 6, 1))
+  }
+
+  @Test func `a message's buffer is back with the device before its answer`() throws {
+    var driver = try makeDriver(ports: [0])
+    while device.answer(2, message(0, 4, 1)) {}
+    let before = device.notifications.count
+    _ = try driver.poll()
+    #expect(device.notifications[before...].prefix(4) == [2, 3, 2, 3])
   }
 
   @Test func `without MULTIPORT there is port 0 alone, and its size`() throws {
