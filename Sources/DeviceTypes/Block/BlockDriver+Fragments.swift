@@ -59,7 +59,7 @@ extension BlockQueues {
     while item < requests[index].itemCount, count < limits.segmentCount, total < Self.fragmentByteLimit {
       let at = (index * listLimit + item) * 16
       let length: UInt32 = lists.load(at: at + 8)
-      let part = min(length - offset, limits.segmentByteCount, Self.fragmentByteLimit - total)
+      let part = min(length - offset, min(limits.segmentByteCount, Self.fragmentByteLimit - total))
       if part != 0 {
         count += 1
         segments[count] = DMASegment(
