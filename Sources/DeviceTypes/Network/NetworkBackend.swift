@@ -54,7 +54,7 @@ public struct NetworkWaitingFrame {
   public var offload: NetworkOffload
 
   /// A frame of `byteCount` bytes that starts with `prefix`.
-  public init(byteCount: Int, prefix: ByteArray<64>, offload: NetworkOffload = .none) {
+  public init(byteCount: Int, prefix: ByteArray<64>, offload: NetworkOffload = .complete) {
     self.byteCount = byteCount
     self.prefix = prefix
     self.offload = offload

@@ -27,7 +27,7 @@ extension NetworkDriver where Registers: ~Copyable {
   ///
   /// Traps when `pair` is not below `activePairCount`. Throws when the device broke the protocol.
   public mutating func transmit(
-    _ frame: RawSpan, offload: NetworkOffload = .none, pair: Int = 0
+    _ frame: RawSpan, offload: NetworkOffload = .complete, pair: Int = 0
   ) throws(DeviceFault) -> NetworkSubmission {
     // §5.1.9.5.6.1: MUST NOT queue packets on queues that are not in use.
     precondition(pair >= 0 && pair < activePairCount, "a pair that is not in use")

@@ -138,7 +138,7 @@ public struct NetworkOffload: Equatable, Sendable {
   }
 
   /// A complete frame.
-  public static var none: NetworkOffload { NetworkOffload() }
+  public static var complete: NetworkOffload { NetworkOffload() }
 
   /// Whether it fits a frame of `byteCount` bytes and needs nothing beyond `allowed`.
   func isAllowed(_ byteCount: Int, _ allowed: NetworkOffloads) -> Bool {
@@ -175,6 +175,10 @@ extension NetworkOffload {
     let needsChecksum = header.flags & NetworkHeaderFlag.needsChecksum != 0
     if header.flags & NetworkHeaderFlag.tunnelChecksum != 0, direction == .transmit || needsChecksum {
       // §5.1.9.2.2, §5.1.9.4.2: never without the bits for tunnels, which are not accepted below.
+      return nil
+    }
+    // §5.1.9.4.2: the checksum fields then hold counts, so the checksum cannot be completed.
+    if direction == .receive, needsChecksum, header.flags & NetworkHeaderFlag.coalescingInfo != 0 {
       return nil
     }
     // Other unknown flags are ignored, and so are the checksum fields of a frame that does not need them.

@@ -40,7 +40,7 @@ import Wire
       #expect(link.sent.count == 4)
       for (index, length) in lengths.enumerated() {
         #expect(link.sent[index].bytes == frame(byteCount: length, seed: round + index))
-        #expect(link.sent[index].offload == .none)
+        #expect(link.sent[index].offload == .complete)
       }
       link.sent = []
       let isIdle = try driver.transmissionIsComplete()

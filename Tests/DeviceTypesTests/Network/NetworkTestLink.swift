@@ -20,7 +20,7 @@ final class TestLink {
   /// Number of pieces of the frames sent and received.
   var pieceCounts: [Int] = []
 
-  func offer(_ bytes: [UInt8], _ offload: NetworkOffload = .none) { waiting.append((bytes, offload)) }
+  func offer(_ bytes: [UInt8], _ offload: NetworkOffload = .complete) { waiting.append((bytes, offload)) }
 }
 
 /// The device's end.
@@ -144,7 +144,7 @@ typealias MultiLoopbackNetworkDriver =
 extension NetworkDriver where Registers: ~Copyable {
   /// Transmits an array.
   mutating func transmit(
-    _ bytes: [UInt8], _ offload: NetworkOffload = .none, pair: Int = 0
+    _ bytes: [UInt8], _ offload: NetworkOffload = .complete, pair: Int = 0
   ) throws -> NetworkSubmission {
     unsafe try transmit(bytes.span.bytes, offload: offload, pair: pair)  // bytes have no padding
   }
