@@ -127,3 +127,12 @@ if Context.environment["VIREO_BENCH"] != nil {
       name: "VireoPeer", dependencies: ["Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
       swiftSettings: common))
 }
+
+// The fuzz targets. They exist only for `Toolchain/fuzz`, which sets VIREO_FUZZ.
+if Context.environment["VIREO_FUZZ"] != nil {
+  package.products.append(.library(name: "vireo-fuzz", type: .static, targets: ["FuzzTargets"]))
+  package.targets.append(
+    .target(
+      name: "FuzzTargets", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/Fuzz/Targets",
+      swiftSettings: common))
+}
