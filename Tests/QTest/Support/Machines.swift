@@ -14,17 +14,25 @@ public enum Machine {
       + device("virtio-rng-device,rng=rng\(slot)", slot, options)
   }
 
-  /// A block device without a medium: writes vanish, reads give zeroes.
-  public static func nullBlock(slot: Int = 0, bytes: Int, options: String = "") -> [String] {
-    ["-blockdev", "null-co,node-name=n\(slot),read-zeroes=on,size=\(bytes)"]
-      + device("virtio-blk-device,drive=n\(slot)", slot, options)
+  /// A block device without a medium, on which every request takes `latencyMilliseconds`: writes vanish,
+  /// reads give zeroes.
+  public static func nullBlock(
+    slot: Int = 0, bytes: Int, latencyMilliseconds: Int = 0, options: String = ""
+  ) -> [String] {
+    [
+      "-blockdev",
+      "null-co,node-name=n\(slot),read-zeroes=on,size=\(bytes),latency-ns=\(latencyMilliseconds * 1_000_000)",
+    ] + device("virtio-blk-device,drive=n\(slot)", slot, options)
   }
 
   /// A block device on the raw file at `path`.
-  public static func fileBlock(slot: Int = 0, path: String, options: String = "") -> [String] {
-    [
-      "-blockdev", "file,node-name=f\(slot),filename=\(path),discard=unmap",
-      "-blockdev", "raw,node-name=n\(slot),file=f\(slot),discard=unmap",
+  public static func fileBlock(
+    slot: Int = 0, path: String, isReadOnly: Bool = false, options: String = ""
+  ) -> [String] {
+    let access = isReadOnly ? "read-only=on" : "discard=unmap"
+    return [
+      "-blockdev", "file,node-name=f\(slot),filename=\(path),\(access)",
+      "-blockdev", "raw,node-name=n\(slot),file=f\(slot),\(access)",
     ] + device("virtio-blk-device,drive=n\(slot)", slot, options)
   }
 

@@ -61,6 +61,13 @@ extension QEMU {
     }
   }
 
+  /// A wait that looks whether the machine lives and how long it took, for drivers that call one in a loop.
+  /// It gives false when there is no point in going on.
+  public func patience() -> () -> Bool {
+    let deadline = Deadline(seconds: LineChannel.timeoutSeconds)
+    return { self.failure == nil && !deadline.hasPassed }
+  }
+
   /// Calls `condition` until it is true. Throws when that takes longer than a loaded machine can need.
   public func wait(for what: String, until condition: () throws -> Bool) throws {
     let deadline = Deadline(seconds: LineChannel.timeoutSeconds)
