@@ -13,6 +13,8 @@ struct NetworkRig {
   /// Next unused descriptor, and next unused byte of memory for data.
   private var slot: [UInt16] = [0, 0, 0]
   private var free: UInt64
+  /// Where the receive buffers lie, by their first descriptor.
+  private var places: [UInt32: UInt64] = [:]
 
   static let receiveQueue = 0
   static let transmitQueue = 1
@@ -89,22 +91,24 @@ struct NetworkRig {
       pieces.append((at, length))
       at += UInt64(length)
     }
+    places[UInt32(slot[Self.receiveQueue])] = start
     submit(Self.receiveQueue, pieces, readable: 0, notify: notify)
     return start
   }
 
-  /// Lets a frame arrive and returns the header and bytes in the one buffer supplied for it; nil when the
+  /// Lets a frame arrive and returns the header and bytes in the one buffer it takes; nil when the
   /// frame did not come.
   mutating func receive(
     _ bytes: [UInt8], _ offload: NetworkOffload = .complete, byteCount: Int = 1526
   ) -> (header: NetworkHeader, bytes: [UInt8])? {
     let before = driver.usedIndex(Self.receiveQueue)
-    let start = supply([byteCount])
+    supply([byteCount])
     link.offer(bytes, offload)
     bench.transport.poll()
     guard driver.usedIndex(Self.receiveQueue) != before else { return nil }
-    let used = Int(driver.used(Self.receiveQueue, before).byteCount)
-    return (NetworkHeader(list: memory.bytes(start, 12)), memory.bytes(start + 12, used - 12))
+    let (id, used) = driver.used(Self.receiveQueue, before)
+    let start = places[id]!
+    return (NetworkHeader(list: memory.bytes(start, 12)), memory.bytes(start + 12, Int(used) - 12))
   }
 
   /// Sends a command, given as class, command and data, with room for `ackByteCount` bytes of answer.
