@@ -61,7 +61,7 @@ extension Liar {
     case MMIORegister.queueSizeMax: return 64
     case MMIORegister.queueReady: return queues[queue].isReady ? 1 : 0
     case MMIORegister.interruptStatus: return interruptStatus
-    case MMIORegister.status: return status
+    case MMIORegister.status: return readStatus()
     case MMIORegister.configurationGeneration: return generation
     case MMIORegister.configuration...:
       var value: UInt32 = 0
@@ -71,6 +71,16 @@ extension Liar {
       return value
     default: return 0
     }
+  }
+
+  /// A driver that waits for its device looks here: meanwhile the device goes on, or in the end gives up.
+  private mutating func readStatus() -> UInt32 {
+    if input.isEmpty {
+      if status & 4 != 0 { status |= 64 }
+    } else if status & 4 != 0 {
+      act()
+    }
+    return status
   }
 
   mutating func write(_ value: UInt32, _ offset: Int) {

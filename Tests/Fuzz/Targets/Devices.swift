@@ -242,7 +242,7 @@ struct FuzzLink: NetworkBackend {
 extension NetworkOffload {
   /// Whether a receiver with `offloads` can take it.
   fileprivate func needs(atMost offloads: NetworkOffloads) -> Bool {
-    self == .none || offloads.contains(.all)
+    self == .complete || offloads.contains(.all)
   }
 }
 
@@ -262,7 +262,7 @@ extension NetworkDevice: AttackedDevice where Backend == FuzzLink {
     default:
       var prefix = ByteArray<64>()
       for i in 0..<42 { prefix[i] = input.next() }
-      var offload = NetworkOffload.none
+      var offload = NetworkOffload.complete
       if backend.allowed.contains(.all) && input.oneIn(2) {
         offload.checksum = .partial(start: UInt16(input.pick(40)), offset: UInt16(input.pick(8)))
       }

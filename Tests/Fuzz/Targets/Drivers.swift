@@ -137,3 +137,168 @@ private func stepEntropy(
   default: machine.act()
   }
 }
+
+// MARK: Console
+
+/// The console driver on a device without rules.
+@c(fuzz_console_driver)
+public func fuzzConsoleDriver(_ data: UnsafePointer<UInt8>?, _ count: Int) {
+  unsafe withLiar(data, count, deviceID: DeviceID.console.rawValue) { machine in
+    do throws(DeviceFault) {
+      var arena = machine.arena
+      let transport = try MMIODriverTransport(machine.registers)
+      guard var driver = try ConsoleDriver<LiarRegisters, 2>(transport, memory: &arena) else { return }
+      while !machine.isOver {
+        do throws(DeviceFault) { try stepConsole(machine, &driver) } catch { break }
+      }
+      try driver.shutDown()
+    } catch {}
+  }
+}
+
+private func stepConsole(
+  _ machine: LyingMachine, _ driver: inout ConsoleDriver<LiarRegisters, 2>
+) throws(DeviceFault) {
+  // One port more than the driver has room for.
+  let port = machine.pick(4) - 1
+  var bytes = ByteArray<600>()
+  switch machine.pick(10) {
+  case 0, 1: _ = try driver.poll()
+  case 2:
+    var span = bytes.mutableBytes
+    let count = try driver.read(port: port, into: &span)
+    precondition(count >= 0 && count <= 600, "more than was asked for")
+  case 3:
+    let count = try driver.write(port: port, bytes.bytes)
+    precondition(count >= 0 && count <= 600, "more than there was")
+  case 4: _ = try driver.setOpen(machine.pick(2) == 1, port: port)
+  case 5: _ = try driver.isDrained(port: port)
+  case 6: _ = driver.emergencyWrite(65)
+  default: machine.act()
+  }
+}
+
+// MARK: Block
+
+/// The block driver on a device without rules.
+@c(fuzz_block_driver)
+public func fuzzBlockDriver(_ data: UnsafePointer<UInt8>?, _ count: Int) {
+  unsafe withLiar(data, count, deviceID: DeviceID.block.rawValue) { machine in
+    do throws(DeviceFault) {
+      var arena = machine.arena
+      let transport = try MMIODriverTransport(machine.registers)
+      var options = BlockDriverOptions()
+      options.queueCount = 1 + machine.pick(2)
+      options.queueSize = 16
+      options.indirectCapacity = UInt16(machine.pick(2)) * 6
+      guard var driver = try BlockDriver(transport, memory: &arena, options: options),
+        let data = arena.allocateShared(byteCount: 4096, alignment: 512)
+      else { return }
+      while !machine.isOver {
+        do throws(BlockFailure) {
+          try stepBlock(machine, &driver, data)
+        } catch .device {
+          try driver.reset()
+          while driver.nextCompletion() != nil {}
+          try driver.restart()
+        } catch {}
+      }
+      try driver.reset()
+    } catch {}
+  }
+}
+
+private func stepBlock(
+  _ machine: LyingMachine, _ driver: inout BlockDriver<LiarRegisters>, _ data: borrowing DMABuffer
+) throws(BlockFailure) {
+  let queue = machine.pick(driver.queueCount)
+  let sector = UInt64(machine.number())
+  let lengths: [3 of Int] = InlineArray { _ in 512 * machine.pick(3) + 256 * (machine.pick(8) / 6) }
+  let segments: [3 of DMASegment] = InlineArray { data.segment(at: 1024 * $0, byteCount: lengths[$0]) }
+  let ranges: [2 of BlockRange] = InlineArray { _ in
+    BlockRange(sector: UInt64(machine.number()), sectorCount: machine.number() & 0xffff, flags: 1)
+  }
+  switch machine.pick(16) {
+  case 0, 1: _ = try driver.submitRead(sector: sector, into: segments.span, queue: queue)
+  case 2: _ = try driver.submitWrite(sector: sector, from: segments.span, queue: queue)
+  case 3: _ = try driver.submitFlush(queue: queue)
+  case 4: _ = try driver.submitGetID(queue: queue)
+  case 5: _ = try driver.submitGetLifetime(queue: queue)
+  case 6: _ = try driver.submitDiscard(ranges.span, queue: queue)
+  case 7: _ = try driver.submitWriteZeroes(ranges.span, queue: queue)
+  case 8: _ = try driver.submitSecureErase(ranges.span, queue: queue)
+  case 9: try driver.setWriteback(machine.pick(2) == 1)
+  case 10, 11:
+    try driver.service()
+    // No more can have ended than there is room for.
+    for _ in 0..<33 where driver.nextCompletion() == nil { return }
+    fatalError("completions without end")
+  case 12:
+    _ = try driver.handleInterrupt()
+    _ = driver.prepareToWait()
+  case 13:
+    do throws(DeviceFault) { try driver.resetQueue(queue) } catch {}
+  default: machine.act()
+  }
+}
+
+// MARK: Network
+
+/// The network driver on a device without rules.
+@c(fuzz_network_driver)
+public func fuzzNetworkDriver(_ data: UnsafePointer<UInt8>?, _ count: Int) {
+  unsafe withLiar(data, count, deviceID: DeviceID.network.rawValue) { machine in
+    do throws(DeviceFault) {
+      var arena = machine.arena
+      let transport = try MMIODriverTransport(machine.registers)
+      let simple = NetworkDriverSettings.simpleFeatures
+      // Partial checksums on reception and a command to switch them, and more to configure.
+      let more =
+        NetworkFeature.guestChecksum | NetworkFeature.controlGuestOffloads | NetworkFeature.controlVLAN
+        | NetworkFeature.guestAnnounce
+      let settings = NetworkDriverSettings(
+        features: machine.pick(2) == 0 ? simple : simple | more,
+        receiveBufferCount: 4, receiveBufferByteCount: 256, transmitBufferCount: 4)
+      guard
+        var driver = try NetworkDriver<LiarRegisters, 2>(transport, memory: &arena, settings: settings)
+      else { return }
+      while !machine.isOver {
+        do throws(DeviceFault) {
+          try stepNetwork(machine, &driver)
+        } catch .featureMissing {
+        } catch {
+          break
+        }
+      }
+      try driver.shutDown()
+    } catch {}
+  }
+}
+
+private func stepNetwork(
+  _ machine: LyingMachine, _ driver: inout NetworkDriver<LiarRegisters, 2>
+) throws(DeviceFault) {
+  var bytes = ByteArray<1600>()
+  switch machine.pick(12) {
+  case 0, 1:
+    var span = bytes.mutableBytes
+    if let frame = try driver.receive(into: &span),
+      case .partial(let start, let offset) = frame.offload.checksum
+    {
+      precondition(Int(start) + Int(offset) + 2 <= frame.byteCount, "a checksum beyond the frame")
+    }
+  case 2, 3:
+    let length = Int(machine.number() & 0x7ff) % 1600
+    let pair = machine.pick(driver.activePairCount)
+    _ = try driver.transmit(bytes.bytes.extracting(first: length), pair: pair)
+  case 4: _ = try driver.transmissionIsComplete()
+  case 5: _ = try driver.acknowledgeInterrupt()
+  case 6: _ = try driver.usePairs(1 + machine.pick(driver.pairCount))
+  case 7: _ = try driver.set(vlan: UInt16(machine.number() & 0xfff), true)
+  case 8: _ = try driver.setAddress(MACAddress(2, 0, 0, 0, 0, 2))
+  case 9:
+    _ = try driver.setReceiveOffloads(machine.pick(2) == 0 ? .none : driver.receiveOffloads)
+    _ = try driver.acknowledgeAnnouncement()
+  default: machine.act()
+  }
+}

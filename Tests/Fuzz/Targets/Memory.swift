@@ -1,4 +1,4 @@
-// The memory of both sides. Allocated to the byte, so that the address sanitizer sees the first access beyond.
+// The memory of both sides, allocated to the byte: the address sanitizer sees the first access beyond it.
 
 import Virtio
 
