@@ -11,7 +11,7 @@ private enum BlockOutcome {
 }
 
 extension BlockDevice where Backend: ~Copyable {
-  /// Does what is asked until the queue is empty, its budget or `byteLimit` spent, or nothing more can be held.
+  /// Does what is asked until the queue is empty, its budget or `byteLimit` spent, or no more can be held.
   public mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {
     heldQueues &= ~(1 << UInt64(index))
     // §5.2.2: without MQ there is one queue.

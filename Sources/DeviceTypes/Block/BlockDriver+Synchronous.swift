@@ -1,4 +1,4 @@
-// Requests of a block driver for callers that wait. How to wait is theirs: WFI on a board, a poll in a process.
+// Requests of a block driver for callers that wait. How to wait is theirs: WFI on a board, a poll in a test.
 
 public import Virtio
 public import Wire

@@ -1,5 +1,5 @@
-// virtio 1.4 §5.2 Block Device, driver side. The device is untrusted: what it tells is checked, and what makes
-// no sense is ignored where it is only a hint, and a fault where it is not.
+// virtio 1.4 §5.2 Block Device, driver side. The device is untrusted: what it tells is checked, and nonsense
+// is ignored where it is only a hint, and a fault where it is not.
 
 public import Virtio
 import Wire
@@ -7,7 +7,7 @@ import Wire
 /// Reads, writes and manages the sectors of a block device.
 ///
 /// The `submit` functions start a request of any length and return at once; `service` takes back what the
-/// device has done, and `nextCompletion` tells of requests that ended. `BlockDriver+Synchronous.swift` has the
+/// device has done, and `nextCompletion` tells of requests that ended. `read`, `write` and their like do the
 /// same for callers that wait. After a fault of the device every call throws it again, until `reset`, which
 /// ends all requests, and `restart`.
 public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
