@@ -70,6 +70,8 @@ struct ConsoleReceiveChannel: ~Copyable {
     holdsSlot = false
     offset = 0
     end = 0
+    // A device that claims more than it writes exposes nothing old, of this port or one before it.
+    memory.zero(at: slot * byteCount, byteCount: byteCount)
     post(slot)
   }
 

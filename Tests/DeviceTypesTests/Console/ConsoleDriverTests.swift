@@ -245,6 +245,14 @@ func write<Registers: RegisterAccess, let limit: Int>(
     #expect(try read(&driver, port: 1) == [UInt8]("new"))
   }
 
+  @Test func `a device that claims what it did not write exposes nothing old`() throws {
+    var driver = try makeDriver(ports: [0])
+    for _ in 0..<4 { device.answer(0, [UInt8]("secret")) }
+    #expect(try read(&driver, port: 0) == [UInt8]("secretsecretsecretsecret"))
+    for _ in 0..<4 { device.answer(0, [1], byteCount: 6) }
+    #expect(try read(&driver, port: 0, 12) == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0])
+  }
+
   @Test func `a device that is behind holds output back, and none is lost`() throws {
     var buffers = ConsoleBuffers()
     buffers.transmitByteCount = 4
