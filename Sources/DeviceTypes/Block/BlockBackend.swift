@@ -60,8 +60,8 @@ public struct BlockBackendCompletion: Equatable, Sendable {
 
 /// Storage in sectors of 512 bytes.
 ///
-/// Sectors lie within `sectorCount`, lengths are whole sectors, ranges keep to the limits of `properties`, and
-/// nothing is asked that `properties` excludes. Segments are checked guest memory, at least one and none
+/// Sectors lie within `sectorCount`, lengths are whole sectors, ranges keep to the limits of `properties`,
+/// and nothing is asked that `properties` excludes. Segments are checked guest memory, at least one and none
 /// empty; they stay valid until the request ends. The list itself is lent for the call only.
 public protocol BlockBackend: ~Copyable {
   /// What it is and can do.
