@@ -104,19 +104,34 @@ if libfdt && board == nil {
     .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree"], swiftSettings: hosted))
 }
 
-// The images of one board. They exist only for `Toolchain/build image`, which sets BOARD.
+// The images of one board. They exist only for `Toolchain/build image`, which sets BOARD, and BOARD_LEVEL=2 for
+// those that run at EL2: their code leaves the FP and SIMD registers to the guests.
 if let board {
-  let bareMetal: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
-  package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
+  let isHypervisor = Context.environment["BOARD_LEVEL"] == "2"
+  let level: [CSetting] = isHypervisor ? [.define("MACHINE_EL2")] : []
+  let bareMetal: [CSetting] = level + [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+  // Swift sees the headers as C does.
+  let image = common + (isHypervisor ? [.unsafeFlags(["-Xcc", "-DMACHINE_EL2"])] : [])
   package.targets += [
     .target(name: "CMachine", cSettings: bareMetal),
-    .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: common + noHeap),
-    .executableTarget(
-      name: "Drivers",
-      dependencies: ["DeviceTree", "DeviceTypes", "DriverChecks", "Machine", "Virtio", "Wire"],
-      path: "Board/\(board)/Drivers", exclude: ["Checks"], swiftSettings: common,
-      linkerSettings: [.linkedLibrary("fdt")]),
+    .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: image + noHeap),
   ]
+  if isHypervisor {
+    package.products.append(.executable(name: "guest-host", targets: ["GuestHost"]))
+    package.targets.append(
+      .executableTarget(
+        name: "GuestHost",
+        dependencies: ["CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Virtio", "Wire"],
+        path: "Board/\(board)/GuestHost", swiftSettings: image, linkerSettings: [.linkedLibrary("fdt")]))
+  } else {
+    package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
+    package.targets.append(
+      .executableTarget(
+        name: "Drivers",
+        dependencies: ["DeviceTree", "DeviceTypes", "DriverChecks", "Machine", "Virtio", "Wire"],
+        path: "Board/\(board)/Drivers", exclude: ["Checks"], swiftSettings: image,
+        linkerSettings: [.linkedLibrary("fdt")]))
+  }
 }
 
 // Vireo's half of the benchmark. It exists only for `Toolchain/bench`, which sets VIREO_BENCH.

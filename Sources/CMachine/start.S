@@ -1,14 +1,16 @@
-// Entry of an image, by the Linux boot protocol or as a bare ELF: leaves EL2, turns the MMU and the caches on
-// with the mapping of the linker script, clears .bss and calls main on its own stack.
+// Entry of an image, by the Linux boot protocol or as a bare ELF: goes to the exception level of the image
+// (levels.h), turns the MMU and the caches on with the mapping of the linker script, clears .bss and calls main
+// on its own stack.
+
+#include "levels.h"
 
 #define TABLE 0b11              // a table at levels 1 and 2, a page at level 3
 #define BLOCK 0b01
-#define ATTRIBUTES_DEVICE (0 << 2)
-#define ATTRIBUTES_MEMORY (1 << 2 | 3 << 8)     // write-back, inner shareable
+#define ATTRIBUTES_DEVICE (0 << 2 | TABLE_ONES)
+#define ATTRIBUTES_MEMORY (1 << 2 | 3 << 8 | TABLE_ONES)        // write-back, inner shareable
 #define READ_ONLY (1 << 7)
 #define ACCESSED (1 << 10)
-#define NEVER_EXECUTE_HIGH 0x0060               // PXN and UXN, bits 63:48 of an entry
-#define USER_NEVER_EXECUTE_HIGH 0x0040
+#define NEVER_EXECUTE_HIGH 0x0060               // bits 63:48 of an entry: PXN and UXN, at EL2 XN
 #define IMAGE_BLOCKS 2
 
   .macro address register, symbol
@@ -33,9 +35,27 @@ _start:
   mov x19, x0                   // the device tree, or 0 from a bare ELF boot
   mrs x0, CurrentEL
   cmp x0, #(2 << 2)
+#ifdef MACHINE_EL2
+  b.eq at_el2
+  adr x0, message_level
+  b early_failure
+
+at_el2:
+  mov x0, #(1 << 31)            // HCR_EL2: RW, and FMO: our interrupts are FIQs. Stage 2 comes with a guest
+  orr x0, x0, #(1 << 3)
+  msr hcr_el2, x0
+  mov x0, #0x22ff               // CPTR_EL2: no trap of FP, SIMD and SVE
+  msr cptr_el2, x0
+  address x0, vectors
+  msr vbar_el2, x0
+  msr spsel, #1                 // SP_EL0 is the guest's
+  address x0, __stack_top
+  mov sp, x0
+  isb
+#else
   b.eq from_el2
   b.lo at_el1
-  adr x0, message_el3
+  adr x0, message_level
   b early_failure
 
 from_el2:
@@ -81,6 +101,7 @@ at_el1:
   address x0, __stack_top
   mov sp, x0
   isb
+#endif
 
   bl build_tables
   bl enable_mmu
@@ -152,7 +173,7 @@ build_tables:
   add x5, x0, #0x3000
   address x3, __text_end
   mov x4, #(TABLE | ATTRIBUTES_MEMORY | ACCESSED | READ_ONLY)
-  movk x4, #USER_NEVER_EXECUTE_HIGH, lsl #48
+  movk x4, #TEXT_NEVER_EXECUTE_HIGH, lsl #48
   bl map_pages
   address x3, __rodata_end
   movk x4, #NEVER_EXECUTE_HIGH, lsl #48
@@ -215,21 +236,21 @@ enable_mmu:
   cmp x2, x1
   b.lo 1b
   mov x2, #0xff00               // MAIR: 0 device nGnRnE, 1 write-back
-  msr mair_el1, x2
-  ldr x2, =0x200803519          // TCR: 39 bits, 4 KiB, write-back inner shareable walks, no TTBR1, 40 out
-  msr tcr_el1, x2
-  msr ttbr0_el1, x0
-  tlbi vmalle1
+  msr EL(mair), x2
+  ldr x2, =TRANSLATION_CONTROL  // 39 bits, 4 KiB, write-back inner shareable walks, 40 bits out
+  msr EL(tcr), x2
+  msr EL(ttbr0), x0
+  INVALIDATE_TRANSLATIONS
   ic iallu
   dsb sy
   isb
-  mrs x2, sctlr_el1
+  mrs x2, EL(sctlr)
   orr x2, x2, #(1 << 0)         // M
   orr x2, x2, #(1 << 2)         // C
   orr x2, x2, #(1 << 12)        // I
   orr x2, x2, #(1 << 19)        // WXN: writable is never executable
   bic x2, x2, #(1 << 1)         // no alignment checks of normal memory
-  msr sctlr_el1, x2
+  msr EL(sctlr), x2
   isb
   ret
 
@@ -253,8 +274,12 @@ early_failure:
   .balign 8
 early_exit:
   .quad 0x20026, 1
-message_el3:
+message_level:
+#ifdef MACHINE_EL2
+  .asciz "vireo: this image needs EL2: start QEMU with -M virt,virtualization=on\n"
+#else
   .asciz "vireo: started at EL3; this image needs EL1 or EL2\n"
+#endif
 
   .section .tables, "aw", %nobits
   .balign 4096

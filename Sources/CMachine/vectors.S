@@ -1,6 +1,8 @@
-// The exception vectors. Code runs on SP_EL0, so an exception finds its own stack even when the other is
+// The exception vectors. At EL1, code runs on SP_EL0, so an exception finds its own stack even when the other is
 // full. Interrupts save what a function call may change and return; everything else is reported and ends the
-// run.
+// run. At EL2, where SP_EL0 is a guest's, exceptions of a guest are in guest.S.
+
+#include "levels.h"
 
 #define FRAME_SIZE 304          // struct machine_frame, rounded up to 16
 #define FRAME_SP 248
@@ -20,11 +22,11 @@
   // From inside a handler: what failed may be its stack, so go on with the last one.
   .macro fatal_nested index
   .balign 128
-  msr tpidr_el1, x0
+  msr EL(tpidr), x0
   adrp x0, __fault_top
   add x0, x0, :lo12:__fault_top
   mov sp, x0
-  mrs x0, tpidr_el1
+  mrs x0, EL(tpidr)
   sub sp, sp, #FRAME_SIZE
   stp x0, x1, [sp]
   mov x0, #\index
@@ -35,6 +37,24 @@
   .globl vectors
   .balign 2048
 vectors:
+#ifdef MACHINE_EL2
+  fatal_nested 0
+  fatal_nested 1
+  fatal_nested 2
+  fatal_nested 3
+  fatal_nested 4
+  fatal_nested 5
+  .balign 128
+  b interrupt_entry
+  fatal_nested 7
+  .balign 128
+  b guest_synchronous
+  fatal_nested 9
+  .balign 128
+  b guest_interrupt
+  .balign 128
+  b guest_error
+#else
   fatal 0
   .balign 128
   b interrupt_entry
@@ -48,6 +68,7 @@ vectors:
   fatal 9
   fatal 10
   fatal 11
+#endif
   fatal 12
   fatal 13
   fatal 14
@@ -72,11 +93,11 @@ exception_entry:
   str x30, [sp, #240]
   mrs x1, sp_el0
   str x1, [sp, #FRAME_SP]
-  mrs x1, elr_el1
-  mrs x2, spsr_el1
+  mrs x1, EL(elr)
+  mrs x2, EL(spsr)
   stp x1, x2, [sp, #FRAME_ELR]
-  mrs x1, esr_el1
-  mrs x2, far_el1
+  mrs x1, EL(esr)
+  mrs x2, EL(far)
   stp x1, x2, [sp, #FRAME_ESR]
   str x0, [sp, #FRAME_VECTOR]
   mov x0, sp
@@ -96,9 +117,12 @@ interrupt_entry:
   stp x14, x15, [sp, #112]
   stp x16, x17, [sp, #128]
   stp x18, x29, [sp, #144]
-  mrs x0, elr_el1
-  mrs x1, spsr_el1
+  mrs x0, EL(elr)
+  mrs x1, EL(spsr)
   stp x30, x0, [sp, #160]
+#ifdef MACHINE_EL2
+  str x1, [sp, #176]
+#else
   mrs x0, fpcr
   stp x1, x0, [sp, #176]
   mrs x0, fpsr
@@ -115,7 +139,11 @@ interrupt_entry:
   stp q26, q27, [sp, #496]
   stp q28, q29, [sp, #528]
   stp q30, q31, [sp, #560]
+#endif
   bl machine_interrupt
+#ifdef MACHINE_EL2
+  ldr x1, [sp, #176]
+#else
   ldp q0, q1, [sp, #208]
   ldp q2, q3, [sp, #240]
   ldp q4, q5, [sp, #272]
@@ -132,9 +160,10 @@ interrupt_entry:
   msr fpsr, x0
   ldp x1, x0, [sp, #176]
   msr fpcr, x0
-  msr spsr_el1, x1
+#endif
+  msr EL(spsr), x1
   ldp x30, x0, [sp, #160]
-  msr elr_el1, x0
+  msr EL(elr), x0
   ldp x18, x29, [sp, #144]
   ldp x16, x17, [sp, #128]
   ldp x14, x15, [sp, #112]

@@ -32,10 +32,10 @@ extension DeviceTree {
       distributor: try registers(of: node, at: 0), redistributors: try registers(of: node, at: 1))
   }
 
-  /// The interrupt of the virtual timer: the third of the architecture's timer node.
-  public func timerInterrupt() throws(DeviceTreeError) -> InterruptSource {
+  /// The interrupt of a timer of the architecture's timer node: by default the third, the virtual timer.
+  public func timerInterrupt(_ index: Int = 2) throws(DeviceTreeError) -> InterruptSource {
     guard let node = node(compatibleWith: "arm,armv8-timer") else { throw .missing(.timer) }
-    return try interrupt(of: node, at: 2)
+    return try interrupt(of: node, at: index)
   }
 
   /// The interrupt of the PL011 whose registers are at `base`.

@@ -129,6 +129,41 @@ public struct InterruptFilter: Sendable {
   }
 }
 
+/// The registers by which a guest recognises and sets up its controller, which the filters leave out.
+public enum ControllerIdentity {
+  /// GICD_CTLR as a guest reads it: affinity routing and group 1 on, one security state. Writes do nothing.
+  private static var control: UInt64 { 1 << 6 | 1 << 4 | 1 << 1 }
+  /// GICD_TYPER without LPIs (17) and message-based interrupts (16): there is no ITS.
+  private static var typeMask: UInt32 { ~(1 << 17 | 1 << 16) }
+
+  /// A guest's read of a control or identification register of the distributor, nil for any other.
+  public static func distributor<Registers: InterruptRegisters & ~Copyable>(
+    _ offset: Int, _ registers: borrowing Registers
+  ) -> UInt64? {
+    switch offset {
+    case 0x0000: control
+    case 0x0004: UInt64(registers.read32(offset) & typeMask)
+    case 0x0008, 0xffe8: UInt64(registers.read32(offset))
+    default: nil
+    }
+  }
+
+  /// A guest's read of 4 or 8 bytes of the first frame of a redistributor: identification, which says that it
+  /// is the last if it is the guest's last. The host has woken it: it reads as awake.
+  public static func redistributor<Registers: InterruptRegisters & ~Copyable>(
+    _ offset: Int, byteCount: Int, isLast: Bool, _ registers: borrowing Registers
+  ) -> UInt64 {
+    // Without PLPIS and VLPIS (0 and 1), Last (4) as it is for this guest.
+    let low = UInt64(registers.read32(0x0008) & ~0b1_0011 | (isLast ? 1 << 4 : 0))
+    switch offset {
+    case 0x0004, 0xffe8: return UInt64(registers.read32(offset))
+    case 0x0008: return byteCount == 8 ? low | UInt64(registers.read32(0x000c)) << 32 : low
+    case 0x000c: return UInt64(registers.read32(offset))
+    default: return 0
+    }
+  }
+}
+
 /// Offsets within a distributor; the bitmaps, priorities and configurations of a redistributor's second frame
 /// are at the same ones.
 private enum Map {

@@ -30,6 +30,8 @@ public enum Interrupts {
   }
 
   private static let privateLimit: UInt32 = 32
+  /// At EL1 the interrupts of an image are in group 1; at EL2 they are in group 0, and group 1 is the guests'.
+  private static let ownsGroup1 = MACHINE_GROUP == 1
   private static let spuriousStart: UInt64 = 1020
   private static let attempts = 1_000_000
 
@@ -56,9 +58,9 @@ public enum Interrupts {
     let frame = try startRedistributor(redistributors)
 
     machine_write_icc_pmr(0xff)
-    machine_write_icc_bpr1(0)
+    machine_write_icc_bpr(0)
     machine_write_icc_ctlr(0)
-    machine_write_icc_igrpen1(1)
+    machine_write_icc_igrpen(1)
     unsafe self.distributor = distributor
     unsafe privateFrame = frame
     machine_unmask_irq()
@@ -82,7 +84,8 @@ public enum Interrupts {
 
     let word = Int(identifier / 32) * 4
     let bit: UInt32 = 1 << (identifier % 32)
-    frame.write32(frame.read32(Register.group + word) | bit, at: Register.group + word)
+    let groups = frame.read32(Register.group + word)
+    frame.write32(ownsGroup1 ? groups | bit : groups & ~bit, at: Register.group + word)
     frame.write8(0xa0, at: Register.priority + Int(identifier))
     let configuration = Register.configuration + Int(identifier / 16) * 4
     let edge: UInt32 = 0b10 << (identifier % 16 * 2)
@@ -93,6 +96,14 @@ public enum Interrupts {
     }
     frame.write32(bit, at: Register.clearPending + word)
     frame.write32(bit, at: Register.setEnable + word)
+  }
+
+  /// Makes a shared interrupt pending, as if its line had an edge.
+  public static func pend(_ identifier: UInt32) {
+    guard identifier >= privateLimit, identifier < identifierLimit, let frame = frame(of: identifier) else {
+      return
+    }
+    frame.write32(1 << (identifier % 32), at: Register.setPending + Int(identifier / 32) * 4)
   }
 
   /// Disables an interrupt.
@@ -126,7 +137,7 @@ public enum Interrupts {
   }
 
   private static func mask() -> Bool {
-    let wasMasked = machine_read_interrupt_mask() & 1 << 7 != 0
+    let wasMasked = machine_read_interrupt_mask() & 1 << UInt64(MACHINE_MASK_BIT) != 0
     machine_mask_irq()
     return wasMasked
   }
@@ -135,9 +146,9 @@ public enum Interrupts {
     if !wasMasked { machine_unmask_irq() }
   }
 
-  /// Serves one interrupt; called by the vectors.
-  static func serve() {
-    let identifier = machine_read_icc_iar1() & 0xff_ffff
+  /// Serves one interrupt: what the vectors do, and what a host does for one that came while a guest ran.
+  public static func serve() {
+    let identifier = machine_read_icc_iar() & 0xff_ffff
     guard identifier < spuriousStart else { return }
     if identifier < UInt64(identifierLimit), let handler = unsafe entries[Int(identifier)].handler {
       unsafe handler(entries[Int(identifier)].context)
@@ -145,7 +156,7 @@ public enum Interrupts {
       unsafe unexpectedCount += 1
       disable(UInt32(truncatingIfNeeded: identifier))
     }
-    machine_write_icc_eoir1(identifier)
+    machine_write_icc_eoir(identifier)
   }
 
   // MARK: The controller's registers
@@ -156,6 +167,7 @@ public enum Interrupts {
     static let group = 0x0080
     static let setEnable = 0x0100
     static let clearEnable = 0x0180
+    static let setPending = 0x0200
     static let clearPending = 0x0280
     static let priority = 0x0400
     static let configuration = 0x0c00
@@ -174,10 +186,11 @@ public enum Interrupts {
     let lines = (Int(distributor.read32(4)) & 0x1f) + 1
     for word in 1..<max(lines, 2) {
       distributor.write32(~0, at: Register.clearEnable + word * 4)
+      if !ownsGroup1 { distributor.write32(~0, at: Register.group + word * 4) }
     }
     distributor.write32(1 << 4, at: Register.control)  // affinity routing
     try settle(distributor)
-    distributor.write32(1 << 4 | 1 << 1, at: Register.control)  // group 1
+    distributor.write32(1 << 4 | 1 << 1 | (ownsGroup1 ? 0 : 1), at: Register.control)  // groups
     try settle(distributor)
   }
 
@@ -214,6 +227,7 @@ public enum Interrupts {
         break
       }
       frame.write32(~0, at: Register.clearEnable)
+      if !ownsGroup1 { frame.write32(~0, at: Register.group) }
       return frame
     }
     throw .notAnswering

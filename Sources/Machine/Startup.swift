@@ -55,7 +55,7 @@ public enum Startup {
     let serial: InterruptSource
     do throws(DeviceTreeError) {
       controller = try tree.interruptController()
-      timer = try tree.timerInterrupt()
+      timer = try tree.timerInterrupt(Int(MACHINE_TIMER))
       serial = try tree.serialInterrupt(base: machine_early_uart())
     } catch {
       throw .deviceTree(error)

@@ -26,26 +26,88 @@ struct machine_frame {
 
 MACHINE_READ(counter, "cntvct_el0")
 MACHINE_READ(counter_frequency, "cntfrq_el0")
-MACHINE_WRITE(timer_control, "cntv_ctl_el0")
-MACHINE_WRITE(timer_compare, "cntv_cval_el0")
 MACHINE_READ(affinity, "mpidr_el1")
 MACHINE_READ(interrupt_mask, "daif")
 MACHINE_READ(features, "id_aa64pfr0_el1")
+MACHINE_WRITE(icc_pmr, "S3_0_C4_C6_0")
+MACHINE_WRITE(icc_ctlr, "S3_0_C12_C12_4")
+#ifdef MACHINE_EL2
+/* EL2 has a timer of its own, and takes group 0 interrupts, as FIQs: group 1 and IRQs are the guests'. */
+#define MACHINE_GROUP 0
+#define MACHINE_MASK_BIT 6
+#define MACHINE_TIMER 3 /* in the order of the timer node: secure, EL1, virtual, EL2 */
+#define MACHINE_MASK "1"
+MACHINE_WRITE(timer_control, "cnthp_ctl_el2")
+MACHINE_WRITE(timer_compare, "cnthp_cval_el2")
+MACHINE_READ(icc_sre, "S3_4_C12_C9_5")
+MACHINE_WRITE(icc_sre, "S3_4_C12_C9_5")
+MACHINE_WRITE(icc_bpr, "S3_0_C12_C8_3")
+MACHINE_WRITE(icc_igrpen, "S3_0_C12_C12_6")
+MACHINE_READ(icc_iar, "S3_0_C12_C8_0")
+MACHINE_WRITE(icc_eoir, "S3_0_C12_C8_1")
+#else
+#define MACHINE_GROUP 1
+#define MACHINE_MASK_BIT 7
+#define MACHINE_TIMER 2
+#define MACHINE_MASK "2"
+MACHINE_WRITE(timer_control, "cntv_ctl_el0")
+MACHINE_WRITE(timer_compare, "cntv_cval_el0")
 MACHINE_READ(icc_sre, "S3_0_C12_C12_5")
 MACHINE_WRITE(icc_sre, "S3_0_C12_C12_5")
-MACHINE_WRITE(icc_pmr, "S3_0_C4_C6_0")
-MACHINE_WRITE(icc_bpr1, "S3_0_C12_C12_3")
-MACHINE_WRITE(icc_ctlr, "S3_0_C12_C12_4")
-MACHINE_WRITE(icc_igrpen1, "S3_0_C12_C12_7")
-MACHINE_READ(icc_iar1, "S3_0_C12_C12_0")
-MACHINE_WRITE(icc_eoir1, "S3_0_C12_C12_1")
+MACHINE_WRITE(icc_bpr, "S3_0_C12_C12_3")
+MACHINE_WRITE(icc_igrpen, "S3_0_C12_C12_7")
+MACHINE_READ(icc_iar, "S3_0_C12_C12_0")
+MACHINE_WRITE(icc_eoir, "S3_0_C12_C12_1")
+#endif
 
-/* IRQs of this core; taken only while unmasked. */
-static inline void machine_mask_irq(void) { __asm__ volatile("msr daifset, #2" ::: "memory"); }
-static inline void machine_unmask_irq(void) { __asm__ volatile("msr daifclr, #2" ::: "memory"); }
+/* Interrupts of this level on this core; taken only while unmasked. */
+static inline void machine_mask_irq(void) { __asm__ volatile("msr daifset, #" MACHINE_MASK ::: "memory"); }
+static inline void machine_unmask_irq(void) { __asm__ volatile("msr daifclr, #" MACHINE_MASK ::: "memory"); }
 static inline void machine_mask_all(void) { __asm__ volatile("msr daifset, #15" ::: "memory"); }
 /* Sleeps until an interrupt is pending, masked or not. */
 static inline void machine_wait_for_interrupt(void) { __asm__ volatile("dsb sy\n\twfi" ::: "memory"); }
+
+#ifdef MACHINE_EL2
+/* What guest.S saves of a guest; the layout is repeated there. */
+struct machine_guest {
+  uint64_t x[31];
+  uint64_t elr;
+  uint64_t spsr;
+};
+MACHINE_READ(esr, "esr_el2")
+MACHINE_READ(far, "far_el2")
+MACHINE_READ(hpfar, "hpfar_el2")
+MACHINE_WRITE(hcr, "hcr_el2")
+MACHINE_WRITE(vtcr, "vtcr_el2")
+MACHINE_WRITE(vttbr, "vttbr_el2")
+MACHINE_WRITE(cnthctl, "cnthctl_el2")
+MACHINE_WRITE(cntvoff, "cntvoff_el2")
+MACHINE_WRITE(vpidr, "vpidr_el2")
+MACHINE_WRITE(vmpidr, "vmpidr_el2")
+MACHINE_READ(midr, "midr_el1")
+MACHINE_WRITE(guest_sctlr, "sctlr_el1")
+MACHINE_WRITE(guest_esr, "esr_el1")
+MACHINE_WRITE(guest_far, "far_el1")
+MACHINE_WRITE(guest_elr, "elr_el1")
+MACHINE_WRITE(guest_spsr, "spsr_el1")
+MACHINE_READ(guest_vbar, "vbar_el1")
+MACHINE_READ(context, "tpidr_el2")
+/* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at `stack`. */
+_Noreturn void machine_enter_guest(struct machine_guest *context, uint64_t stack);
+/* After the tables of a guest were written: what the walkers remember is gone on every core. */
+static inline void machine_invalidate_guest(void) {
+  __asm__ volatile("dsb ishst\n\ttlbi alle1is\n\tdsb ish\n\tisb" ::: "memory");
+}
+/* SMCCC call to the firmware below. */
+static inline int64_t machine_smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c) {
+  register uint64_t x0 __asm__("x0") = function;
+  register uint64_t x1 __asm__("x1") = a;
+  register uint64_t x2 __asm__("x2") = b;
+  register uint64_t x3 __asm__("x3") = c;
+  __asm__ volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+  return (int64_t)x0;
+}
+#endif
 
 /* Orders what went before against later accesses of other observers, devices included. */
 static inline void machine_barrier(void) { __asm__ volatile("dmb osh" ::: "memory"); }

@@ -1,0 +1,96 @@
+// The device tree of a guest, from the same table as everything else.
+
+import DeviceTree
+
+/// Writes device trees for guests.
+enum GuestTree {
+  private static var controllerHandle: UInt32 { 1 }
+
+  /// Writes the tree of `guest` at its place in guest memory. Returns its length.
+  static func write(
+    _ guest: GuestTable, deviceCount: Int, into writer: consuming DeviceTreeWriter
+  ) throws(DeviceTreeError) -> Int {
+    var writer = writer
+    writer.property("compatible", string: "vireo,guest")
+    writer.property("model", string: "Vireo guest")
+    writer.property("#address-cells", cells: [2])
+    writer.property("#size-cells", cells: [2])
+    writer.property("interrupt-parent", cells: [controllerHandle])
+    chosen(guest, &writer)
+    cores(guest, &writer)
+    writer.beginNode("memory", at: guest.memory.base)
+    writer.property("device_type", string: "memory")
+    writer.property("reg", numbers: [guest.memory.base, guest.memory.size])
+    writer.endNode()
+    controller(guest, &writer)
+    timerAndFirmware(&writer)
+    for i in 0..<deviceCount { virtio(i, &writer) }
+    return try writer.finish()
+  }
+
+  private static func chosen(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
+    writer.beginNode("chosen")
+    writer.property("bootargs", string: guest.arguments)
+    if guest.initrdByteCount != 0 {
+      writer.property("linux,initrd-start", numbers: [guest.initrdAddress])
+      writer.property("linux,initrd-end", numbers: [guest.initrdAddress + guest.initrdByteCount])
+    }
+    writer.endNode()
+  }
+
+  private static func cores(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
+    writer.beginNode("cpus")
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [0])
+    for i in 0..<guest.coreCount {
+      let affinity = UInt64(guest.firstCore + i)
+      writer.beginNode("cpu", at: affinity)
+      writer.property("device_type", string: "cpu")
+      writer.property("compatible", string: "arm,armv8")
+      writer.property("reg", cells: [UInt32(affinity)])
+      writer.property("enable-method", string: "psci")
+      writer.endNode()
+    }
+    writer.endNode()
+  }
+
+  private static func controller(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
+    writer.beginNode("intc", at: Board.distributor)
+    writer.property("compatible", string: "arm,gic-v3")
+    writer.property("#interrupt-cells", cells: [3])
+    writer.property("interrupt-controller")
+    writer.property(
+      "reg",
+      numbers: [
+        Board.distributor, 0x1_0000,
+        Board.redistributors + UInt64(guest.firstCore) * Board.redistributorStride,
+        UInt64(guest.coreCount) * Board.redistributorStride,
+      ])
+    writer.property("phandle", cells: [controllerHandle])
+    writer.endNode()
+  }
+
+  private static func timerAndFirmware(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("timer")
+    writer.property("compatible", string: "arm,armv8-timer")
+    // Private interrupts 13, 14, 11 and 10, level high.
+    writer.property("interrupts", cells: [1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4])
+    writer.property("always-on")
+    writer.endNode()
+    writer.beginNode("psci")
+    writer.property("compatible", string: "arm,psci-1.0\0arm,psci-0.2")
+    writer.property("method", string: "hvc")
+    writer.endNode()
+  }
+
+  private static func virtio(_ index: Int, _ writer: inout DeviceTreeWriter) {
+    let base = Board.virtioBase + UInt64(index) * Board.virtioStride
+    writer.beginNode("virtio_mmio", at: base)
+    writer.property("compatible", string: "virtio,mmio")
+    writer.property("reg", numbers: [base, Board.virtioStride])
+    // Edge: one write to the pending register is one interrupt.
+    writer.property("interrupts", cells: [0, Board.firstUnwiredInterrupt - 32 + UInt32(index), 1])
+    writer.property("dma-coherent")
+    writer.endNode()
+  }
+}
