@@ -81,7 +81,9 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
     let isMultiport = context.features.contains(ConsoleFeature.multiport)
     showSize(&context)
     for port in 0..<(isMultiport ? portCount : 1) {
-      try takeOutput(of: port, &context.queues[ConsoleQueue.transmit(port)], isMultiport)
+      if ports[port].output != nil {
+        try takeOutput(of: port, &context.queues[ConsoleQueue.transmit(port)], isMultiport)
+      }
       try deliver(to: port, &context.queues[ConsoleQueue.receive(port)], isMultiport)
     }
     if isMultiport { try sendMessages(&context.queues[ConsoleQueue.controlReceive]) }

@@ -96,7 +96,8 @@ struct ConsoleControl: Equatable {
 }
 
 extension ConsoleSize {
-  /// struct virtio_console_resize, which follows a RESIZE message. Some versions of Linux read the rows first.
+  /// struct virtio_console_resize, which follows a RESIZE message. Some versions of Linux take the rows to be
+  /// first.
   init(_ bytes: ByteArray<4>) {
     self.init(columns: bytes.load(at: 0), rows: bytes.load(at: 2))
   }
