@@ -12,7 +12,7 @@ private let formats: [Features] = [.none, .eventIndex, .ringPacked, .ringPacked 
 private func queue(_ features: Features, buffers count: Int) throws -> (RawRing, QueueBox) {
   let format: RingFormat = features.contains(.ringPacked) ? .packed : .split
   let ring = RawRing(TestMemory(byteCount: 1 << 16), format, size: 4)
-  let box = QueueBox(DeviceVirtqueue(maximumSize: 4, memory: ring.memory.guest))
+  let box = QueueBox(DeviceVirtqueue(maximumSize: 4, memory: ring.memory.guest), in: ring.memory)
   try box.queue.makeReady(size: 4, at: ring.addresses, features: features)
   add(ring, upTo: count)
   return (ring, box)
@@ -27,10 +27,15 @@ private func add(_ ring: RawRing, upTo count: Int) {
   if ring.format == .split { ring.expose((0..<UInt16(count)).map { $0 }) }
 }
 
-/// A queue on the heap, so that functions can hand it out.
+/// A queue on the heap, so that functions can hand it out, with the memory that its ring lies in.
 final class QueueBox {
   var queue: DeviceVirtqueue
-  init(_ queue: consuming DeviceVirtqueue) { self.queue = queue }
+  private let memory: TestMemory
+
+  init(_ queue: consuming DeviceVirtqueue, in memory: TestMemory) {
+    self.queue = queue
+    self.memory = memory
+  }
 
   /// The next buffer; a failure when there is none.
   func take() throws -> DescriptorChain {
