@@ -24,6 +24,8 @@ public final class FakeDevice {
   public var refusedStatus = DeviceStatus.reset
   /// Every QueueNotify, in order.
   public private(set) var notifications: [UInt32] = []
+  /// Called with every QueueNotify, for a device that answers at once.
+  public var onNotify: (UInt32) -> Void = { _ in }
   /// What the driver accepted.
   public private(set) var driverFeatures = Features.none
   /// Writes to the configuration space, as (offset, value).
@@ -143,7 +145,9 @@ public final class FakeDevice {
       _ = driverFeatures.setWord(selects[MMIORegister.driverFeaturesSelect] ?? 0, value)
     case MMIORegister.queueSize: queues[queue, default: Queue()].size = value
     case MMIORegister.queueReady: queues[queue, default: Queue()].isReady = value == 1
-    case MMIORegister.queueNotify: notifications.append(value)
+    case MMIORegister.queueNotify:
+      notifications.append(value)
+      onNotify(value)
     case MMIORegister.interruptAcknowledge: interruptStatus &= ~value
     case MMIORegister.status:
       status = DeviceStatus(UInt8(value))

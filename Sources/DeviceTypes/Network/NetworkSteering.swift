@@ -48,6 +48,6 @@ struct NetworkSteering {
     if number == 6 || number == 17, transport + 4 <= prefix.bytes.byteCount {
       hash ^= UInt32(prefix.load(UInt16.self, at: transport) ^ prefix.load(UInt16.self, at: transport + 2))
     }
-    return UInt8(truncatingIfNeeded: hash &* 0x9e37_79b1 >> 24)
+    return UInt8(truncatingIfNeeded: (hash &* 0x9e37_79b1) >> 24)
   }
 }
