@@ -65,21 +65,25 @@ public struct GuestMemory {
     otherCount = regions.count - 1
   }
 
-  /// The `byteCount` bytes at guest `address`, checked to lie wholly within one region.
-  @inline(__always)
-  public func range(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
+  /// Whether the `byteCount` bytes at guest `address` lie wholly within the first region.
+  @inlinable @inline(always)
+  func isInFirst(_ address: UInt64, byteCount: UInt32) -> Bool {
     let offset = address &- first.address
-    let size = first.byteCount
-    if offset < size, size &- offset >= UInt64(byteCount) {
-      // In bounds of the region, whose owner promised the mapping.
-      return unsafe GuestRange(
-        address: address, byteCount: byteCount, host: first.host + Int(truncatingIfNeeded: offset))
-    }
-    return try rangeInOthers(at: address, byteCount: byteCount)
+    return offset < first.byteCount && first.byteCount &- offset >= UInt64(byteCount)
   }
 
-  @inline(never)
-  private func rangeInOthers(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
+  /// The `byteCount` bytes at guest `address`, which `isInFirst`.
+  @inlinable @inline(always)
+  func rangeInFirst(_ address: UInt64, byteCount: UInt32) -> GuestRange {
+    // In bounds of the region, whose owner promised the mapping.
+    unsafe GuestRange(
+      address: address, byteCount: byteCount,
+      host: first.host + Int(truncatingIfNeeded: address &- first.address))
+  }
+
+  /// The `byteCount` bytes at guest `address`, checked to lie wholly within one region.
+  public func range(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
+    if isInFirst(address, byteCount: byteCount) { return rangeInFirst(address, byteCount: byteCount) }
     for i in 0..<otherCount {
       let region = unsafe others![i]  // within the table of `otherCount` entries
       let offset = address &- region.address

@@ -14,7 +14,7 @@ public struct GuestRange {
   /// contents may change at any time: never read a value twice, never form a reference to it.
   @unsafe public let host: UnsafeMutableRawPointer
 
-  @inline(__always)
+  @usableFromInline @inline(__always)
   init(address: UInt64, byteCount: UInt32, host: UnsafeMutableRawPointer) {
     self.address = address
     self.byteCount = byteCount

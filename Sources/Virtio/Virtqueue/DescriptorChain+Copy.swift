@@ -17,8 +17,7 @@ extension DescriptorChain {
       let count = min(target.byteCount - done, Int(range.byteCount))
       var part = target._mutatingExtracting(done..<(done + count))
       range.prefix(UInt32(count)).copyOut(to: &part)
-      rest = range.dropFirst(UInt32(count))
-      restIsWritable = false
+      keep(range.dropFirst(UInt32(count)), isDeviceWritable: false)
       done += count
     }
     return done
@@ -40,8 +39,7 @@ extension DescriptorChain {
     while left != 0 {
       guard let range = try nextPart(deviceWritable: false, queue) else { break }
       let step = min(left, range.byteCount)
-      rest = range.dropFirst(step)
-      restIsWritable = false
+      keep(range.dropFirst(step), isDeviceWritable: false)
       left -= step
     }
     return count - left
@@ -60,8 +58,7 @@ extension DescriptorChain {
       guard let range = try nextPart(deviceWritable: true, queue) else { break }
       let count = min(source.byteCount - done, Int(range.byteCount))
       range.copyIn(from: source.extracting(done..<(done + count)))
-      rest = range.dropFirst(UInt32(count))
-      restIsWritable = true
+      keep(range.dropFirst(UInt32(count)), isDeviceWritable: true)
       done += count
     }
     return done
@@ -89,11 +86,16 @@ extension DescriptorChain {
         return descriptor.range
       }
       if descriptor.isDeviceWritable {
-        rest = descriptor.range
-        restIsWritable = true
+        keep(descriptor.range, isDeviceWritable: true)
         return nil
       }
     }
     return nil
+  }
+
+  /// Keeps `range`, the end of the last descriptor, for the next step.
+  @inline(__always)
+  private mutating func keep(_ range: GuestRange, isDeviceWritable: Bool) {
+    if range.byteCount != 0 { rest = RestOfDescriptor(range: range, isDeviceWritable: isDeviceWritable) }
   }
 }

@@ -4,21 +4,21 @@ import Synchronization
 
 extension DeviceVirtqueue {
   /// The AVAIL and USED marks of the other lap around the ring.
-  @inline(__always)
+  @inlinable @inline(always)
   func flipped(_ mark: UInt16) -> UInt16 { mark ^ (DescriptorFlag.available | DescriptorFlag.used) }
 
   /// Whether the descriptor at the ring position is available on this lap (§2.8.1).
-  @inline(__always)
+  @inlinable @inline(always)
   var packedIsAvailable: Bool { packedIsAvailable(nextAvailable, availableMark) }
 
   /// Whether the descriptor at `position` carries the marks `mark`.
-  @inline(__always)
+  @inlinable @inline(always)
   func packedIsAvailable(_ position: UInt16, _ mark: UInt16) -> Bool {
-    let flags = UInt16(truncatingIfNeeded: descriptors.loadAcquiring64(Int(position) * 16 + 8) >> 48)
+    let flags = descriptors.loadAcquiring16(Int(position) * 16 + 14)
     return flags & (DescriptorFlag.available | DescriptorFlag.used) == mark
   }
 
-  @inline(__always)
+  @inlinable @inline(always)
   mutating func takePacked() -> DescriptorChain? {
     guard packedIsAvailable else {
       remaining = 0
@@ -26,41 +26,60 @@ extension DeviceVirtqueue {
       return nil
     }
     remaining &-= 1
-    inFlight &+= 1
+    chainsInFlight &+= 1
     // Descriptors in flight cannot be taken again, whatever their flags say by now.
-    return DescriptorChain(first: nextAvailable, stepLimit: size &- inFlightDescriptors)
+    return DescriptorChain(
+      DescriptorWalk(first: nextAvailable, stepLimit: lastIndex &- inFlightDescriptors, isPacked: true))
   }
 
-  /// Walks to the end of a chain, where its buffer ID is, and moves past it.
-  @inline(__always)
-  mutating func finishWalk(_ chain: inout DescriptorChain) throws(DriverFault) {
-    while chain.hasMore { _ = try chain.nextDescriptor(self) }
-    inFlightDescriptors &+= chain.ringCount
-    nextAvailable &+= chain.ringCount
-    if nextAvailable >= size {
-      nextAvailable &-= size
+  /// Walks to the end of a chain and moves past it. Returns its buffer ID and its number of descriptors.
+  @inlinable @inline(always)
+  mutating func finishWalk(
+    _ chain: consuming DescriptorChain
+  ) throws(DriverFault) -> (id: UInt16, count: UInt16) {
+    var stepsLeft = chain.walk.stepsLeft
+    if chain.walk.source != .ended { stepsLeft = try stepsLeftAtEnd(chain.walk) }
+    let count = lastIndex &- inFlightDescriptors &- stepsLeft &+ 1
+    var end = nextAvailable &+ count
+    if end >= size {
+      end &-= size
       availableMark = flipped(availableMark)
     }
-    if remaining != 0 && inFlightDescriptors == size { remaining = 0 }
+    nextAvailable = end
+    // §2.8.6: the buffer ID is in the last descriptor.
+    return (descriptors.load16(Int(end == 0 ? lastIndex : end &- 1) * 16 + 12), count)
+  }
+
+  @usableFromInline @inline(never)
+  func stepsLeftAtEnd(_ walk: DescriptorWalk) throws(DriverFault) -> UInt16 {
+    var walk = walk
+    while try walk.next(self) != nil {}
+    return walk.stepsLeft
+  }
+
+  /// A chain of `count` descriptors stays in flight.
+  @inline(__always)
+  mutating func parkPacked(_ count: UInt16) {
+    inFlightDescriptors &+= count
+    if inFlightDescriptors == size { remaining = 0 }
   }
 
   /// §2.8.6: one used descriptor for the whole chain, then skip its length.
-  @inline(__always)
+  @inlinable @inline(always)
   mutating func usePacked(id: UInt16, ringCount: UInt16, written: UInt32) {
+    let offset = Int(nextUsed) * 16
     let flags = written == 0 ? usedMark : usedMark | DescriptorFlag.write
-    let word = UInt64(written) | UInt64(id) << 32 | UInt64(flags) << 48
-    let offset = Int(nextUsed) * 16 + 8
-    // The first of a batch is held back, so that the driver sees the batch as a whole.
+    descriptors.store32(written, offset + 8)
+    descriptors.store16(id, offset + 12)
+    // The flags of the first of a batch are held back, so that the driver sees the batch as a whole.
     if holdsFirst {
-      descriptors.store64(word, offset)
+      descriptors.store16(flags, offset + 14)
     } else {
       holdsFirst = true
-      heldOffset = offset
-      heldWord = word
+      heldFlags = flags
+      heldPosition = nextUsed
     }
-    usedSincePublication &+= ringCount
-    inFlightDescriptors &-= ringCount
-    inFlight &-= 1
+    chainsInFlight &-= 1
     nextUsed &+= ringCount
     if nextUsed >= size {
       nextUsed &-= size
@@ -72,7 +91,7 @@ extension DeviceVirtqueue {
   mutating func endPacked(_ tookAll: Bool) -> Bool {
     let event = PackedEvent.at(awaited, wrap: awaitedMark & DescriptorFlag.available != 0)
     guard holdsFirst || (tookAll && event != armedPosition) else { return false }
-    if holdsFirst { descriptors.storeReleasing64(heldWord, heldOffset) }
+    if holdsFirst { descriptors.storeReleasing16(heldFlags, Int(heldPosition) * 16 + 14) }
     if tookAll {
       armedPosition = event
       // §2.8.10: asks for the descriptor that is awaited.
@@ -82,12 +101,18 @@ extension DeviceVirtqueue {
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     if holdsFirst {
       holdsFirst = false
-      let wanted = PackedEvent.wanted(
-        driverArea.load32(0), position: nextUsed, wrap: usedMark & DescriptorFlag.used != 0,
-        count: usedSincePublication, size: size, eventIndex: usesEventIndex)
-      if wanted { notificationIsDue = true }
-      usedSincePublication = 0
+      if isWanted(driverArea.load32(0)) { notificationIsDue = true }
     }
     return tookAll && inFlightDescriptors != size && packedIsAvailable(awaited, awaitedMark)
+  }
+
+  /// §2.8.10: whether the driver wants to hear of what this service call used.
+  @inline(__always)
+  private func isWanted(_ event: UInt32) -> Bool {
+    let onSameLap = (heldFlags ^ usedMark) & DescriptorFlag.used == 0
+    return PackedEvent.wanted(
+      event, position: nextUsed, wrap: usedMark & DescriptorFlag.used != 0,
+      count: onSameLap ? nextUsed &- heldPosition : nextUsed &+ size &- heldPosition, size: size,
+      eventIndex: usesEventIndex)
   }
 }

@@ -3,34 +3,31 @@
 import Synchronization
 
 extension DeviceVirtqueue {
-  @inline(__always)
-  private var mask: UInt16 { size &- 1 }
-
   /// How many buffers this service call may take.
   func refillSplit() throws(DriverFault) -> UInt16 {
     // Acquire: entries and descriptors are read after the index that exposes them (§2.7.13.3).
     let pending = driverArea.loadAcquiring16(SplitRing.index) &- nextAvailable
     // §2.7.6.1: the index never moves back, and the ring cannot hold more than its free entries.
-    guard pending <= size &- inFlight else { throw .availableIndexJumped }
+    guard pending <= size &- (nextAvailable &- nextUsed) else { throw .availableIndexJumped }
     return min(pending, budget)
   }
 
-  @inline(__always)
+  @inlinable @inline(always)
   mutating func takeSplit() throws(DriverFault) -> DescriptorChain {
-    let head = driverArea.load16(SplitRing.availableEntry(nextAvailable & mask))
-    guard head < size else { throw .indexOutOfRange }
+    let head = driverArea.load16(SplitRing.availableEntry(nextAvailable & lastIndex))
+    guard head <= lastIndex else { throw .indexOutOfRange }
     remaining &-= 1
     nextAvailable &+= 1
-    inFlight &+= 1
-    return DescriptorChain(first: head, stepLimit: size)
+    return DescriptorChain(DescriptorWalk(first: head, stepLimit: lastIndex, isPacked: false))
   }
 
-  @inline(__always)
+  @inlinable @inline(always)
   mutating func useSplit(id: UInt16, written: UInt32) {
-    // The element is one aligned-to-4 pair; the release store of the index orders it (§2.7.8.2).
-    deviceArea.storeUnaligned64(UInt64(id) | UInt64(written) << 32, SplitRing.usedEntry(nextUsed & mask))
+    // The release store of the index orders the element (§2.7.8.2).
+    let entry = SplitRing.usedEntry(nextUsed & lastIndex)
+    deviceArea.store32(UInt32(id), entry)
+    deviceArea.store32(written, entry + 4)
     nextUsed &+= 1
-    inFlight &-= 1
   }
 
   @inline(__always)

@@ -53,29 +53,33 @@ public struct DeviceVirtqueue: ~Copyable {
   public var needsService = false
   /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
   var isPaused = false
-  /// Buffers taken and not yet used.
-  public internal(set) var inFlight: UInt16 = 0
-
-  var memory: GuestMemory
-  var descriptors = RingArea.none
-  var driverArea = RingArea.none
-  var deviceArea = RingArea.none
-  var isPacked = false
+  /// Never used. A value that holds an atomic has a place of its own, so a borrowed queue is passed by its
+  /// address and not copied for each call.
+  private let place = Atomic<UInt8>(0)
+  @usableFromInline var memory: GuestMemory
+  @usableFromInline var descriptors = RingArea.none
+  @usableFromInline var driverArea = RingArea.none
+  @usableFromInline var deviceArea = RingArea.none
+  @usableFromInline var isPacked = false
   var usesEventIndex = false
-  var allowsIndirect = false
+  /// The size less one; in the split format it turns an index into a position.
+  @usableFromInline var lastIndex: UInt16 = 0
+  /// Longest chain that may go through an indirect table; 0 where none was negotiated.
+  var indirectLimit: UInt16 = 0
   var isInOrder = false
   /// Buffers still to take in this service call.
-  var remaining: UInt16 = 0
+  @usableFromInline var remaining: UInt16 = 0
   /// Whether this service call has read the available index.
-  var isRefilled = false
+  @usableFromInline var isRefilled = false
   /// Whether this service call asked for a buffer and there was none, and the ring position where that was.
   /// Buffers given back since lie before it; the next notification is wanted for what comes there.
-  var ranOut = false
-  var awaited: UInt16 = 0
-  var awaitedMark: UInt16 = 0
-  /// Split: free-running index. Packed: ring offset.
-  var nextAvailable: UInt16 = 0
-  var nextUsed: UInt16 = 0
+  @usableFromInline var ranOut = false
+  @usableFromInline var awaited: UInt16 = 0
+  @usableFromInline var awaitedMark: UInt16 = 0
+  /// `nextAvailable` and `nextUsed`. In words of their own: two 16-bit fields side by side would be stored
+  /// one by one and loaded together, which stalls a processor.
+  @usableFromInline var availableWord: UInt32 = 0
+  @usableFromInline var usedWord: UInt32 = 0
   /// Split: the used index as last published.
   var publishedUsed: UInt16 = 0
   /// Where the ring was found to end and the next available buffer notification asked for, `UInt32.max` if
@@ -86,15 +90,16 @@ public struct DeviceVirtqueue: ~Copyable {
 
   // Packed format only.
   /// AVAIL and USED bits that mark the next descriptor as available.
-  var availableMark = DescriptorFlag.available
+  @usableFromInline var availableMark = DescriptorFlag.available
   /// AVAIL and USED bits that mark the next used descriptor.
-  var usedMark = DescriptorFlag.available | DescriptorFlag.used
-  var inFlightDescriptors: UInt16 = 0
-  /// Descriptors used since the last publication; the word of the first is held back until then.
-  var usedSincePublication: UInt16 = 0
-  var heldOffset = 0
-  var heldWord: UInt64 = 0
-  var holdsFirst = false
+  @usableFromInline var usedMark = DescriptorFlag.available | DescriptorFlag.used
+  @usableFromInline var chainsInFlight: UInt16 = 0
+  /// Descriptors of parked chains.
+  @usableFromInline var inFlightDescriptors: UInt16 = 0
+  /// The flags of the first descriptor used since the last publication, held back until the next.
+  @usableFromInline var holdsFirst = false
+  @usableFromInline var heldFlags: UInt16 = 0
+  @usableFromInline var heldPosition: UInt16 = 0
 
   /// A queue of up to `maximumSize` descriptors over `memory`, not ready. 0: the queue does not exist.
   public init(maximumSize: UInt16, memory: GuestMemory) {
@@ -103,8 +108,22 @@ public struct DeviceVirtqueue: ~Copyable {
     self.memory = memory
   }
 
-  /// Longest chain accepted, indirect table included. §2.7.5.3.1 bounds it by the queue size "of the device".
-  var chainLimit: UInt16 { maximumSize }
+  /// Where the next buffer is taken. Split: free-running index. Packed: ring offset.
+  @inlinable @inline(always)
+  var nextAvailable: UInt16 {
+    get { UInt16(truncatingIfNeeded: availableWord) }
+    set { availableWord = UInt32(newValue) }
+  }
+
+  /// Where the next one is used. Split: free-running index. Packed: ring offset.
+  @inlinable @inline(always)
+  var nextUsed: UInt16 {
+    get { UInt16(truncatingIfNeeded: usedWord) }
+    set { usedWord = UInt32(newValue) }
+  }
+
+  /// Buffers taken and not yet used.
+  public var inFlight: UInt16 { isPacked ? chainsInFlight : nextAvailable &- nextUsed }
 
   /// Validates what the driver configured and starts from an empty ring.
   ///
@@ -126,9 +145,11 @@ public struct DeviceVirtqueue: ~Copyable {
     driverArea = RingArea(try memory.range(at: addresses.driverArea, byteCount: layout.driverAreaByteCount))
     deviceArea = RingArea(try memory.range(at: addresses.deviceArea, byteCount: layout.deviceAreaByteCount))
     self.size = size
+    lastIndex = size &- 1
     isPacked = format == .packed
     usesEventIndex = features.contains(.eventIndex)
-    allowsIndirect = features.contains(.indirectDescriptors)
+    // §2.7.5.3.1 bounds a chain through an indirect table by the queue size "of the device".
+    indirectLimit = features.contains(.indirectDescriptors) ? maximumSize : 0
     isInOrder = features.contains(.inOrder)
     isReady = true
   }
@@ -143,7 +164,7 @@ public struct DeviceVirtqueue: ~Copyable {
     isRefilled = false
     ranOut = false
     notificationIsDue = false
-    inFlight = 0
+    chainsInFlight = 0
     nextAvailable = 0
     nextUsed = 0
     publishedUsed = 0
@@ -152,7 +173,6 @@ public struct DeviceVirtqueue: ~Copyable {
     availableMark = DescriptorFlag.available
     usedMark = DescriptorFlag.available | DescriptorFlag.used
     inFlightDescriptors = 0
-    usedSincePublication = 0
     holdsFirst = false
   }
 
@@ -160,9 +180,13 @@ public struct DeviceVirtqueue: ~Copyable {
   ///
   /// In the packed format a buffer must be used or parked before the next one is taken and before a parked
   /// one is used: the ring position behind it is known only then.
-  @inline(__always)
+  @inline(always)
   public mutating func next() throws(DriverFault) -> DescriptorChain? {
     if remaining == 0 {
+      if isRefilled {
+        noteEnd()
+        return nil
+      }
       guard try refill() else { return nil }
     }
     return isPacked ? takePacked() : try takeSplit()
@@ -184,21 +208,25 @@ public struct DeviceVirtqueue: ~Copyable {
   /// part. The driver sees it after `endService()`.
   ///
   /// Throws when a part of a packed chain that was not walked yet turns out to be malformed.
-  @inline(__always)
+  @inline(always)
   public mutating func use(_ chain: consuming DescriptorChain, written: UInt32) throws(DriverFault) {
-    if isPacked {
-      try finishWalk(&chain)
-      usePacked(id: chain.id, ringCount: chain.ringCount, written: written)
+    if chain.walk.isPacked {
+      let (id, count) = try finishWalk(chain)
+      usePacked(id: id, ringCount: count, written: written)
     } else {
-      useSplit(id: chain.id, written: written)
+      useSplit(id: chain.walk.first, written: written)
     }
   }
 
   /// Sets a buffer aside, to be used later and in any order. Throws as `use(_:written:)` does.
   @inline(__always)
   public mutating func park(_ chain: consuming DescriptorChain) throws(DriverFault) -> ParkedChain {
-    if isPacked { try finishWalk(&chain) }
-    return ParkedChain(id: chain.id, ringCount: chain.ringCount, generation: generation)
+    if isPacked {
+      let (id, count) = try finishWalk(chain)
+      parkPacked(count)
+      return ParkedChain(id: id, ringCount: count, generation: generation)
+    }
+    return ParkedChain(id: chain.walk.first, ringCount: 0, generation: generation)
   }
 
   /// Marks a parked buffer as used. Does nothing when the queue was reset meanwhile.
@@ -206,6 +234,7 @@ public struct DeviceVirtqueue: ~Copyable {
   public mutating func use(_ parked: consuming ParkedChain, written: UInt32) {
     guard parked.generation == generation else { return }
     if isPacked {
+      inFlightDescriptors &-= parked.ringCount
       usePacked(id: parked.id, ringCount: parked.ringCount, written: written)
     } else {
       useSplit(id: parked.id, written: written)
@@ -216,9 +245,9 @@ public struct DeviceVirtqueue: ~Copyable {
   /// and only before `endService()`; the next `next()` returns it again.
   public mutating func giveBack(_ parked: consuming ParkedChain) {
     guard parked.generation == generation else { return }
-    inFlight &-= 1
     remaining &+= 1
     if isPacked {
+      chainsInFlight &-= 1
       inFlightDescriptors &-= parked.ringCount
       let (offset, borrow) = nextAvailable.subtractingReportingOverflow(parked.ringCount)
       nextAvailable = borrow ? offset &+ size : offset
@@ -267,8 +296,8 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Reads the available index, once per service call. False when there is nothing to take.
-  @inline(never)
-  private mutating func refill() throws(DriverFault) -> Bool {
+  @usableFromInline @inline(never)
+  mutating func refill() throws(DriverFault) -> Bool {
     guard isReady, !isPaused else { return false }
     if !isRefilled {
       isRefilled = true
@@ -283,18 +312,10 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// There is no buffer at the ring position.
-  @inline(__always)
+  @inlinable @inline(always)
   mutating func noteEnd() {
     ranOut = true
     awaited = nextAvailable
     awaitedMark = availableMark
-  }
-
-  @inline(__always)
-  func loadDescriptor(_ index: UInt16) -> RawDescriptor {
-    let offset = Int(index) * 16
-    // The word first: in the packed format its flags, read with acquire ordering, guard the rest.
-    let word = descriptors.loadAcquiring64(offset + 8)
-    return RawDescriptor(address: descriptors.load64(offset), word: word)
   }
 }

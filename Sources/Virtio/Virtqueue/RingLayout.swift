@@ -42,26 +42,28 @@ public struct RingLayout: Equatable, Sendable {
 }
 
 /// Bits of a descriptor's flags (§2.7.5, §2.8.13).
+@usableFromInline
 enum DescriptorFlag {
-  static var next: UInt16 { 1 }
-  static var write: UInt16 { 2 }
-  static var indirect: UInt16 { 4 }
+  @usableFromInline static var next: UInt16 { 1 }
+  @usableFromInline static var write: UInt16 { 2 }
+  @usableFromInline static var indirect: UInt16 { 4 }
   /// Packed format only.
-  static var available: UInt16 { 1 << 7 }
+  @usableFromInline static var available: UInt16 { 1 << 7 }
   /// Packed format only.
-  static var used: UInt16 { 1 << 15 }
+  @usableFromInline static var used: UInt16 { 1 << 15 }
 }
 
 /// Offsets within the split format's rings.
+@usableFromInline
 enum SplitRing {
-  static var flags: Int { 0 }
-  static var index: Int { 2 }
+  @usableFromInline static var flags: Int { 0 }
+  @usableFromInline static var index: Int { 2 }
   /// The flag by which either side says that it wants no notification (VIRTQ_*_F_NO_*).
-  static var noNotification: UInt16 { 1 }
+  @usableFromInline static var noNotification: UInt16 { 1 }
 
-  @inline(__always)
+  @usableFromInline @inline(__always)
   static func availableEntry(_ slot: UInt16) -> Int { 4 + 2 * Int(slot) }
-  @inline(__always)
+  @usableFromInline @inline(__always)
   static func usedEntry(_ slot: UInt16) -> Int { 4 + 8 * Int(slot) }
   @inline(__always)
   static func usedEvent(_ size: UInt16) -> Int { 4 + 2 * Int(size) }
@@ -73,24 +75,6 @@ enum SplitRing {
   static func passes(_ event: UInt16, from old: UInt16, to new: UInt16) -> Bool {
     new &- event &- 1 < new &- old
   }
-}
-
-/// One 16-byte descriptor as both formats lay it out: an address, then a word of length, two 16-bit fields.
-struct RawDescriptor {
-  var address: UInt64
-  /// Length in bits 0-31; split: flags 32-47, next 48-63; packed: buffer id 32-47, flags 48-63.
-  var word: UInt64
-
-  @inline(__always)
-  var length: UInt32 { UInt32(truncatingIfNeeded: word) }
-  @inline(__always)
-  var splitFlags: UInt16 { UInt16(truncatingIfNeeded: word >> 32) }
-  @inline(__always)
-  var splitNext: UInt16 { UInt16(truncatingIfNeeded: word >> 48) }
-  @inline(__always)
-  var packedID: UInt16 { UInt16(truncatingIfNeeded: word >> 32) }
-  @inline(__always)
-  var packedFlags: UInt16 { UInt16(truncatingIfNeeded: word >> 48) }
 }
 
 /// Event suppression of the packed format (§2.8.14): offset and wrap bit in bits 0-15, flags in 16-17.

@@ -69,7 +69,7 @@ private func drain(_ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inou
   do throws(DriverFault) {
     while var chain = try queue.next() {
       var written: UInt32 = 0
-      while let descriptor = try chain.nextDescriptor(queue) {
+      try chain.forEachDescriptor(queue) { (descriptor) throws(DriverFault) in
         total &+= descriptor.range.address &+ UInt64(descriptor.range.byteCount)
         if descriptor.isDeviceWritable { written &+= descriptor.range.byteCount }
       }
