@@ -71,6 +71,8 @@ struct BlockQueues: ~Copyable {
   /// Items of each list.
   let listLimit: Int
   var limits = BlockFragmentLimits()
+  /// Descriptors of the smallest queue: the longest chain.
+  var chainLength = Int.max
   /// Sectors of the device, as last read.
   var sectorCount: UInt64 = 0
   var requests = [32 of BlockRequestRecord](repeating: BlockRequestRecord())

@@ -68,7 +68,6 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     guard var queues = BlockQueues(listLimit: options.segmentLimit, from: &memory) else { return nil }
     queues.queueCount = min(
       options.queueCount, features.contains(BlockFeature.multiqueue) ? Int(configuration.queueCount) : 1)
-    var chainLength = Int.max
     for i in 0..<queues.queueCount {
       // Header, a segment and status.
       let size = try transport.queueSize(UInt16(i), wanted: max(options.queueSize, 4), minimum: 3)
@@ -80,9 +79,9 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
       try transport.enable(queue)
       queues.queues[i] = consume queue
       // §2.7.5.3.1: a chain is never longer than the queue, indirect or not.
-      chainLength = min(chainLength, Int(size))
+      queues.chainLength = min(queues.chainLength, Int(size))
     }
-    queues.limits = try BlockFragmentLimits(configuration, features, chainLength: chainLength)
+    queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
     queues.sectorCount = configuration.sectorCount
     try transport.start()
     return queues
@@ -256,6 +255,8 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
         guard transport.queueSizeMax(UInt16(i)) != 0 else { throw .queueUnavailable(UInt16(i)) }
         try transport.enable(queues.queues[i]!)
       }
+      // Requests are checked against the configuration, and cut to the limits: the two belong together.
+      queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
       try transport.start()
       fault = nil
     } catch {

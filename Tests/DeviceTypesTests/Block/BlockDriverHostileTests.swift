@@ -265,6 +265,24 @@ import Wire
     #expect(fault { try driver.service() } == .featureMissing(BlockFeature.flush))
   }
 
+  @Test(arguments: [(0, 2, 100, 2), (100, 0, 100, 2), (100, 2, 7, 1)] as [(UInt32, UInt32, UInt32, UInt32)])
+  func `limits that are others after a reset are the ones that count`(
+    sectors: UInt32, ranges: UInt32, sectorsAfter: UInt32, rangesAfter: UInt32
+  ) throws {
+    liar.set(sectors, at: 36)
+    liar.set(ranges, at: 40)
+    var driver = try liar.makeDriver()
+    try driver.reset()
+    liar.set(sectorsAfter, at: 36)
+    liar.set(rangesAfter, at: 40)
+    try driver.restart()
+    let range: [1 of BlockRange] = [BlockRange(sector: 0, sectorCount: 8)]
+    _ = try driver.submitDiscard(range.span)
+    let sent = try #require(liar.device.take(0))
+    let count = min(8, sectorsAfter)
+    #expect(liar.memory.load(UInt32.self, sent.elements[1].address + 8) == count)
+  }
+
   @Test func `a queue reset that the device does not do is a fault`() throws {
     liar.device.features = liar.device.features | .ringReset
     var driver = try liar.makeDriver()
