@@ -30,7 +30,8 @@ public enum Interrupts {
   }
 
   private static let privateLimit: UInt32 = 32
-  /// At EL1 the interrupts of an image are in group 1; at EL2 they are in group 0, and group 1 is the guests'.
+  /// At EL1 the interrupts of an image are in group 1; at EL2 they are in group 0, and group 1 is the
+  /// guests'.
   private static let ownsGroup1 = MACHINE_GROUP == 1
   private static let spuriousStart: UInt64 = 1020
   private static let attempts = 1_000_000

@@ -15,7 +15,8 @@ public enum Layout {
   public static var readOnlySize: UInt64 { machine_rodata_end() - machine_text_end() }
 
   /// Memory for what drivers share with devices, and for their records: not cleared at start, and used by
-  /// nothing else. Its addresses are the same for the processor and for devices, which see what the caches hold.
+  /// nothing else. Its addresses are the same for the processor and for devices, which see what the caches
+  /// hold.
   public static var deviceMemory: AddressRange {
     AddressRange(
       base: machine_device_memory_start(), size: machine_device_memory_end() - machine_device_memory_start())

@@ -33,8 +33,8 @@ public enum SerialInput {
     }
   }
 
-  /// Empties the FIFO, which also takes the interrupt back; clearing it by hand would lose the byte that comes
-  /// at that moment. What a fast sender leaves in the FIFO keeps the interrupt up.
+  /// Empties the FIFO, which also takes the interrupt back; clearing it by hand would lose the byte that
+  /// comes at that moment. What a fast sender leaves in the FIFO keeps the interrupt up.
   private static func receive() {
     let registers = Serial.registers
     for _ in 0..<64 {

@@ -27,24 +27,29 @@ extension TestFunction {
     }
   }
 
-  /// The functions marked `@Test` in `source`; comments do not count.
+  /// The functions marked `@Test` in `source`, each attribute at the start of a line; comments do not count.
   public static func found(in source: String, target: String) -> [TestFunction] {
-    var code = ""
-    for line in source.split(separator: "\n", omittingEmptySubsequences: false)
-    where !line.drop(while: { $0 == " " }).hasPrefix("//") {
-      code += line
-      code += "\n"
+    var found: [TestFunction] = []
+    // The attribute so far, while its function is awaited.
+    var attribute: String?
+    for bytes in source.utf8.split(separator: UInt8(ascii: "\n")) {
+      let line = Substring(bytes.drop { $0 == UInt8(ascii: " ") })
+      if line.hasPrefix("@Test") {
+        attribute = ""
+      } else if attribute == nil || line.hasPrefix("//") {
+        continue
+      }
+      guard let start = line.firstRange(of: "func ") else {
+        attribute! += line
+        continue
+      }
+      attribute! += line[..<start.lowerBound]
+      let isConditional = [".disabled", ".enabled", "withKnownIssue"].contains { attribute!.contains($0) }
+      found.append(
+        TestFunction(target: target, name: name(line[start.upperBound...]), isConditional: isConditional))
+      attribute = nil
     }
-    return code.split(separator: "@Test", omittingEmptySubsequences: false).dropFirst().compactMap { rest in
-      guard let start = rest.firstRange(of: "func ") else { return nil }
-      let attribute = rest[..<start.lowerBound]
-      // An attribute that says "@Test" in a string or a name is not followed by a function right away.
-      if attribute.contains("}") || attribute.contains(";") { return nil }
-      let conditions = [".disabled", ".enabled", "withKnownIssue"]
-      return TestFunction(
-        target: target, name: name(rest[start.upperBound...]),
-        isConditional: conditions.contains { attribute.contains($0) })
-    }
+    return found
   }
 
   private static func name(_ rest: Substring) -> String {

@@ -16,24 +16,27 @@ import Testing
   @Test func `no line is longer than 110 columns`() throws {
     for path in Self.files() {
       for (index, line) in try Repository.lines(path).enumerated() {
-        #expect(line.count <= 110, "\(path):\(index + 1)")
+        // Counting characters is slow, and most lines are short in bytes already.
+        if line.utf8.count <= 110 { continue }
+        let count = line.count
+        #expect(count <= 110, "\(path):\(index + 1)")
       }
     }
   }
 
-  @Test func `no file is longer than 400 lines`() throws {
+  @Test func `no source file is longer than 400 lines, no test file than 450`() throws {
     for path in Self.files() where path.hasSuffix(".swift") {
       let count = try Repository.lines(path).count
-      #expect(count <= 400, "\(path)")
+      #expect(count <= (path.hasPrefix("Tests/") ? 450 : 400), "\(path)")
     }
   }
 
   @Test func `nothing is left for later`() throws {
     for path in Self.files() where path != "Tests/TidyTests/TidyTests.swift" {
-      for (index, line) in try Repository.lines(path).enumerated() {
-        for mark in ["TODO", "FIXME", "XXX:", "HACK"] {
-          #expect(!line.contains(mark), "\(path):\(index + 1)")
-        }
+      let text = try Repository.text(path)
+      for mark in ["TODO", "FIXME", "XXX:", "HACK"] {
+        let isLeft = text.contains(mark)
+        #expect(!isLeft, "\(path) has a \(mark)")
       }
     }
   }

@@ -1,5 +1,5 @@
-// What virtio 1.4 §2.5.1, §3.1.1, §3.3.1 and §4.2.2.2 ask of every driver, asked of all four: each access to a
-// register is kept and looked at.
+// What virtio 1.4 §2.5.1, §3.1.1, §3.3.1 and §4.2.2.2 ask of every driver, asked of all four: each access to
+// a register is kept and looked at.
 
 import DeviceTypes
 import TestSupport

@@ -81,11 +81,8 @@ import Wire
       }
       try qemu.command(
         "chardev-add", arguments: "{\"id\": \"c2\", \"backend\": {\"type\": \"null\", \"data\": {}}}")
-      try qemu.command(
-        "device_add",
-        arguments:
-          "{\"driver\": \"virtserialport\", \"id\": \"p2\", \"bus\": \"serial0.0\", \"nr\": 2, \"chardev\": \"c2\"}"
-      )
+      let port = #"{"driver": "virtserialport", "id": "p2", "bus": "serial0.0", "nr": 2, "chardev": "c2"}"#
+      try qemu.command("device_add", arguments: port)
       try qemu.wait(for: "a new port") {
         _ = try driver.poll()
         return driver.port(2).isPresent

@@ -1,5 +1,6 @@
-// The barriers of virtio 1.4 §2.7.13.3, §2.7.13.4, §2.8.21.1 and §2.8.21.3: both sides at once on two threads.
-// A store seen too early shows as wrong data, a notification decided too early as a wait that never ends.
+// The barriers of virtio 1.4 §2.7.13.3, §2.7.13.4, §2.8.21.1 and §2.8.21.3: both sides at once on two
+// threads. A store seen too early shows as wrong data, a notification decided too early as a wait that never
+// ends.
 
 import Synchronization
 import TestSupport

@@ -1,5 +1,5 @@
-// virtio 1.4 §4.2.2.2 Driver Requirements: MMIO Device Register Layout, §4.2.3 MMIO-specific Initialization And
-// Device Operation, and §6 Reserved Feature Bits, driver side: one test for each normative statement.
+// virtio 1.4 §4.2.2.2 Driver Requirements: MMIO Device Register Layout, §4.2.3 MMIO-specific Initialization
+// And Device Operation, and §6 Reserved Feature Bits, driver side: one test for each normative statement.
 
 import TestSupport
 import Testing
