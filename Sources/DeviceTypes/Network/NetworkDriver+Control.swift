@@ -9,6 +9,12 @@ public struct NetworkStatus: Equatable, Sendable {
   /// Whether the device asks this host to announce itself: send gratuitous packets, then call
   /// `acknowledgeAnnouncement()`.
   public let mustAnnounce: Bool
+
+  /// A status of these values.
+  public init(linkIsUp: Bool, mustAnnounce: Bool) {
+    self.linkIsUp = linkIsUp
+    self.mustAnnounce = mustAnnounce
+  }
 }
 
 extension NetworkDriver where Registers: ~Copyable {
