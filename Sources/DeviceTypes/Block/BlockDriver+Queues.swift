@@ -45,7 +45,7 @@ struct BlockFragmentLimits {
 
 /// Virtqueues and requests of a block driver.
 struct BlockQueues: ~Copyable {
-  static var queueLimit: Int { 8 }
+  static var queueLimit: Int { 4 }
   static var requestLimit: Int { 32 }
   static var fragmentLimit: Int { 64 }
   /// Data segments of one fragment, at most.
@@ -61,7 +61,7 @@ struct BlockQueues: ~Copyable {
   static var responseOffset: Int { 32 }
   static var rangesOffset: Int { 64 }
 
-  var queues: [8 of DriverVirtqueue?] = InlineArray { _ in nil }
+  var queues: [4 of DriverVirtqueue?] = InlineArray { _ in nil }
   /// How many of them there are.
   var queueCount = 0
   /// Device-visible memory of the fragments.

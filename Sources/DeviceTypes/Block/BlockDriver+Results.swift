@@ -56,7 +56,7 @@ public struct BlockDriverOptions: Sendable {
   public var ringFeatures = Features.mmioTransportBits
   /// Device-type features to accept if offered.
   public var deviceFeatures = BlockDriverOptions.knownFeatures
-  /// Queues to use, 1 to 8, if the device has as many.
+  /// Queues to use, 1 to 4, if the device has as many.
   public var queueCount = 1
   /// Descriptors of each queue, if the device takes as many; at least 4.
   public var queueSize: UInt16 = 64

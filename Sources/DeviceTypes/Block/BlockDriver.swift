@@ -34,7 +34,7 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     _ transport: consuming MMIODriverTransport<Registers>, memory: inout Memory,
     options: BlockDriverOptions = BlockDriverOptions()
   ) throws(DeviceFault) {
-    precondition(options.queueCount >= 1 && options.queueCount <= BlockQueues.queueLimit, "1 to 8 queues")
+    precondition(options.queueCount >= 1 && options.queueCount <= BlockQueues.queueLimit, "1 to 4 queues")
     precondition(options.segmentLimit >= 1, "a list of nothing")
     var transport = transport
     guard transport.deviceID == .block else { throw .wrongDeviceType(transport.deviceID.rawValue) }
