@@ -104,8 +104,8 @@ if libfdt && board == nil {
     .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree"], swiftSettings: hosted))
 }
 
-// The images of one board. They exist only for `Toolchain/build image`, which sets BOARD, and BOARD_LEVEL=2 for
-// those that run at EL2: their code leaves the FP and SIMD registers to the guests.
+// The images of one board. They exist only for `Toolchain/build image`, which sets BOARD, and BOARD_LEVEL=2
+// for those that run at EL2: their code leaves the FP and SIMD registers to the guests.
 if let board {
   let isHypervisor = Context.environment["BOARD_LEVEL"] == "2"
   let level: [CSetting] = isHypervisor ? [.define("MACHINE_EL2")] : []

@@ -1,5 +1,6 @@
-/* The functions of the C library whose newlib versions use SIMD registers. At EL2 those are a guest's, so an image
-   for EL2 has these instead; it is compiled without FP and SIMD, and the build checks that none is left. */
+/* The functions of the C library whose newlib versions use SIMD registers. At EL2 those are a guest's, so an
+   image for EL2 has these instead; it is compiled without FP and SIMD, and the build checks that none is
+   left. */
 #ifdef MACHINE_EL2
 #include <stddef.h>
 #include <stdint.h>

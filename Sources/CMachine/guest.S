@@ -1,6 +1,6 @@
 // Exceptions of a guest, at EL2: everything the guest's registers hold goes to its context, which TPIDR_EL2
-// points to, and comes back from there. The guest's FP and SIMD registers are left alone: an image for EL2 has
-// no instruction that touches them.
+// points to, and comes back from there. The guest's FP and SIMD registers are left alone: an image for EL2
+// has no instruction that touches them.
 
 #ifdef MACHINE_EL2
 

@@ -1,6 +1,6 @@
 // Entry of an image, by the Linux boot protocol or as a bare ELF: goes to the exception level of the image
-// (levels.h), turns the MMU and the caches on with the mapping of the linker script, clears .bss and calls main
-// on its own stack.
+// (levels.h), turns the MMU and the caches on with the mapping of the linker script, clears .bss and calls
+// main on its own stack.
 
 #include "levels.h"
 

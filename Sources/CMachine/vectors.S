@@ -1,6 +1,6 @@
-// The exception vectors. At EL1, code runs on SP_EL0, so an exception finds its own stack even when the other is
-// full. Interrupts save what a function call may change and return; everything else is reported and ends the
-// run. At EL2, where SP_EL0 is a guest's, exceptions of a guest are in guest.S.
+// The exception vectors. At EL1, code runs on SP_EL0, so an exception finds its own stack even when the other
+// is full. Interrupts save what a function call may change and return; everything else is reported and ends
+// the run. At EL2, where SP_EL0 is a guest's, exceptions of a guest are in guest.S.
 
 #include "levels.h"
 

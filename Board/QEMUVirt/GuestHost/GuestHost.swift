@@ -73,8 +73,8 @@ enum GuestHost {
   }
 }
 
-/// HCR_EL2 while a guest runs: EL1 is AArch64 (RW); stage 2 (VM) also for its table walks (PTW); FIQs are ours
-/// (FMO), IRQs its own; its SMCs come to us (TSC); pointer authentication is its own (API, APK).
+/// HCR_EL2 while a guest runs: EL1 is AArch64 (RW); stage 2 (VM) also for its table walks (PTW); FIQs are
+/// ours (FMO), IRQs its own; its SMCs come to us (TSC); pointer authentication is its own (API, APK).
 enum HypervisorConfiguration {
   static var guest: UInt64 { 1 << 31 | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 19 | 1 << 40 | 1 << 41 }
 }

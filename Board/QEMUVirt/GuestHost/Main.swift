@@ -4,7 +4,8 @@ import DeviceTree
 import Machine
 
 @main struct Main {
-  /// What the guest gets. The kernel and the RAM disk are loaded by QEMU; `initrd=` says how long the latter is.
+  /// What the guest gets. The kernel and the RAM disk are loaded by QEMU; `initrd=` says how long the latter
+  /// is.
   private static var table: GuestTable {
     GuestTable(
       memory: AddressRange(base: 0x5000_0000, size: 0x2000_0000), initrdByteCount: 0,

@@ -92,7 +92,8 @@ MACHINE_WRITE(guest_elr, "elr_el1")
 MACHINE_WRITE(guest_spsr, "spsr_el1")
 MACHINE_READ(guest_vbar, "vbar_el1")
 MACHINE_READ(context, "tpidr_el2")
-/* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at `stack`. */
+/* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at
+   `stack`. */
 _Noreturn void machine_enter_guest(struct machine_guest *context, uint64_t stack);
 /* After the tables of a guest were written: what the walkers remember is gone on every core. */
 static inline void machine_invalidate_guest(void) {
