@@ -111,6 +111,43 @@ func message(_ id: UInt8, _ event: UInt8, _ value: UInt8 = 0, _ more: [UInt8] = 
     #expect(fixture.messages(0) == [message(1, 7, 0, [0x62]), message(1, 6, 1)])
   }
 
+  @Test mutating func `a port that the host took away is closed, whatever the driver still says`() {
+    device.addPort(1)
+    fixture.startMultiport()
+    fixture.send(0, 0, 1)
+    #expect(fixture.messages(2) == [message(0, 1), message(1, 1)])
+    fixture.send(1, 3, 1)
+    fixture.send(1, 6, 1)
+    #expect(isDriverOpen(1))
+    // The driver has no buffer left in which it could be told.
+    #expect(fixture.messages(1) == [message(1, 6, 1)])
+    device.removePort(1)
+    #expect(!isDriverOpen(1))
+    fixture.send(1, 6, 1)
+    #expect(!isDriverOpen(1))
+    device.addPort(1)
+    fixture.send(1, 6, 1)
+    #expect(!isDriverOpen(1))
+    #expect(device.backend.openings == [.init(port: 1, isOpen: true), .init(port: 1, isOpen: false)])
+  }
+
+  @Test mutating func `output held back for a port that was replaced is not for its successor`() {
+    device.addPort(1)
+    startWithPorts([0, 1])
+    device.backend.room[1] = 2
+    fixture.write("half", port: 1)
+    device.removePort(1)
+    device.addPort(1)
+    // The driver learns of it, and takes the new port in, before the device is polled again.
+    #expect(fixture.messages().suffix(2) == [message(1, 2), message(1, 1)])
+    fixture.send(1, 3, 1)
+    device.backend.room[1] = 100
+    fixture.bench.transport.poll()
+    fixture.write("new", port: 1)
+    #expect(fixture.driver.usedIndex(5) == 2)
+    #expect(device.backend.output[1] == [UInt8]("hanew"))
+  }
+
   @Test mutating func `messages wait for buffers and none is lost`() {
     device.addPort(1)
     device.addPort(2)
