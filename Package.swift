@@ -139,7 +139,7 @@ if Context.environment["VIREO_BENCH"] != nil {
   package.products.append(.library(name: "vireo-peer", type: .static, targets: ["VireoPeer"]))
   package.targets.append(
     .target(
-      name: "VireoPeer", dependencies: ["Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
+      name: "VireoPeer", dependencies: ["CInterface", "Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
       swiftSettings: common))
 }
 

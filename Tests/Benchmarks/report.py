@@ -49,7 +49,7 @@ class Results:
             self.allocations[cell] = int(allocations) / int(chains)
         self.time = {cell: float(ns) for cell, ns in read_table(folder / "time.tsv")}
         self.pair = {cell: (float(m), float(b)) for cell, m, b in read_table(folder / "pair.tsv")}
-        self.copy = {cell: (float(ns), float(base)) for cell, ns, base in read_table(folder / "copy.tsv")}
+        self.copy = {row[0]: [float(ns) for ns in row[1:]] for row in read_table(folder / "copy.tsv")}
         self.ceilings = {}
 
     def rows(self):
@@ -116,9 +116,13 @@ def pair_table(results):
 
 
 def copy_table(results):
-    body = [[cell.split("/")[1], cell.split("/")[2], f"{base / ns:.2f} x", f"{ns:.0f}", f"{base:.0f}"]
-            for cell, (ns, base) in results.copy.items()]
-    return markdown(["payload", "bytes", "speed to memcpy", "ns", "memcpy ns"], body)
+    body = []
+    for cell, (ns, base, empty) in results.copy.items():
+        _, direction, size = cell.split("/")
+        body.append([direction, size, f"{base / max(ns - empty, 0.01):.2f} x", f"{base / ns:.2f} x",
+                     f"{ns:.1f}", f"{base:.1f}", f"{empty:.1f}"])
+    return markdown(["payload", "bytes", "copy to memcpy", "whole chain to memcpy", "chain ns", "memcpy ns",
+                     "empty chain ns"], body)
 
 
 def plot(results):

@@ -38,18 +38,40 @@ struct DescriptorWalk {
   /// The next element, wherever it is.
   @usableFromInline @inline(never)
   mutating func next(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
-    switch source {
-    case .ended: return nil
-    case .table: return try element(nextOfTable(isPacked: isPacked), queue)
-    case .ring: break
+    if source == .ended { return nil }
+    if source == .ring,
+      let descriptor = isPacked ? plain(PackedLinks.self, queue) : plain(SplitLinks.self, queue)
+    {
+      return descriptor
     }
+    return try nextRare(queue)
+  }
+
+  /// The next element if its descriptor is plain: see `followRing`.
+  @inline(__always)
+  private mutating func plain<Format: RingLinks>(
+    _ format: Format.Type, _ queue: borrowing DeviceVirtqueue
+  ) -> Descriptor? {
+    var cursor = RingCursor(self)
+    let raw = RawDescriptor(queue.descriptors, at: cursor.offset, isPacked: Format.isPacked)
+    let isWritable = raw.flags & DescriptorFlag.write != 0
+    guard isWritable || !sawWritable, cursor.take(raw, format, queue) else { return nil }
+    leave(cursor)
+    sawWritable = isWritable
+    if raw.isLast { source = .ended }
+    return raw.element(queue.memory, isDeviceWritable: isWritable)
+  }
+
+  @inline(never)
+  private mutating func nextRare(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor {
+    if source == .table { return try element(nextOfTable(isPacked: isPacked), queue) }
     let raw = RawDescriptor(queue.descriptors, at: Int(index) * 16, isPacked: isPacked)
     if raw.flags & DescriptorFlag.indirect != 0 {
       table = try queue.table(raw, stepsLeft: stepsLeft)
       source = .table
       return try element(nextOfTable(isPacked: isPacked), queue)
     }
-    if raw.flags & DescriptorFlag.next == 0 { source = .ended } else { try advance(queue) }
+    if raw.isLast { source = .ended } else { try advance(queue) }
     return try element(raw, queue)
   }
 

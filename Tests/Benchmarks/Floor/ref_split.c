@@ -2,7 +2,8 @@
 // the ring size at compile time, has one memory region from guest address 0 and calls nothing. Checked: the
 // jump of avail.idx, head and next index, chain length, the sum of the lengths, and that every buffer lies in
 // memory. `ref` publishes used.idx for each chain, `ref_lazy` once a batch, `ref_in_order` writes one used
-// element a batch (§2.7.9 In-order use of descriptors).
+// element a batch (§2.7.9 In-order use of descriptors). Only the mock that driver peers meet follows indirect
+// tables.
 
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 #include "../Harness/virtio.h"
 
 struct ref {
+  uint8_t *base;
   uint64_t len;
   struct split_desc *desc;
   struct split_avail *avail;
@@ -21,6 +23,7 @@ struct ref {
 void *ref_make(const struct vq_mem *memory) {
   require(memory->size == RING_SIZE);
   struct ref *ref = calloc(1, sizeof *ref);
+  ref->base = memory->base;
   ref->len = memory->len;
   ref->desc = (void *)(memory->base + memory->desc);
   ref->avail = (void *)(memory->base + memory->avail);
@@ -29,17 +32,24 @@ void *ref_make(const struct vq_mem *memory) {
 }
 
 static inline __attribute__((always_inline)) bool walk(
-    const struct split_desc *table, uint64_t memory, struct split_used_elem *elem, uint64_t *sum) {
+    const struct split_desc *table, uint64_t memory, uint8_t *base, struct split_used_elem *elem,
+    uint64_t *sum) {
   uint64_t total = 0, folded = 0;
   uint32_t writable = 0;
-  uint32_t index = elem->id;
+  uint32_t index = elem->id, count = RING_SIZE;
   for (unsigned steps = 0; steps < RING_SIZE; steps++) {
-    if (index >= RING_SIZE) return false;
+    if (index >= count) return false;
     const volatile struct split_desc *desc = &table[index];
     uint64_t addr = desc->addr;
     uint32_t len = desc->len;
     uint16_t flags = desc->flags;
     if (addr >= memory || len > memory - addr) return false;
+    if (base && (flags & DESC_INDIRECT)) {
+      table = (void *)(base + addr);
+      count = len / sizeof *table;
+      index = 0;
+      continue;
+    }
     if (flags & DESC_WRITE) writable += len;
     total += len;
     folded += addr + len;
@@ -56,7 +66,7 @@ static inline __attribute__((always_inline)) bool walk(
 enum publication { EACH, ONCE, IN_ORDER };
 
 static inline __attribute__((always_inline)) uint32_t service(
-    struct ref *ref, uint32_t budget, uint64_t *sum, enum publication publication) {
+    struct ref *ref, uint32_t budget, uint64_t *sum, enum publication publication, uint8_t *base) {
   struct split_avail *avail = ref->avail;
   struct split_used *used = ref->used;
   const struct split_desc *table = ref->desc;
@@ -67,7 +77,7 @@ static inline __attribute__((always_inline)) uint32_t service(
   struct split_used_elem elem = {0};
   while (position != end) {
     elem.id = load16(&avail->ring[position & RING_MASK]);
-    if (!walk(table, memory, &elem, &folded)) return 0;
+    if (!walk(table, memory, base, &elem, &folded)) return 0;
     if (publication != IN_ORDER) used->ring[position & RING_MASK] = elem;
     position++;
     if (publication == EACH) store16_release(&used->idx, position);
@@ -83,17 +93,18 @@ static inline __attribute__((always_inline)) uint32_t service(
 }
 
 uint32_t ref_service(void *device, uint32_t budget, uint64_t *sum) {
-  return service(device, budget, sum, EACH);
+  return service(device, budget, sum, EACH, 0);
 }
 
 uint32_t ref_lazy_service(void *device, uint32_t budget, uint64_t *sum) {
-  return service(device, budget, sum, ONCE);
+  return service(device, budget, sum, ONCE, 0);
 }
 
 uint32_t ref_in_order_service(void *device, uint32_t budget, uint64_t *sum) {
-  return service(device, budget, sum, IN_ORDER);
+  return service(device, budget, sum, IN_ORDER, 0);
 }
 
 uint32_t ref_mock(void *device, uint32_t budget, uint64_t *sum, bool in_order) {
-  return service(device, budget, sum, in_order ? IN_ORDER : ONCE);
+  struct ref *ref = device;
+  return service(ref, budget, sum, in_order ? IN_ORDER : ONCE, ref->base);
 }

@@ -1,9 +1,10 @@
-// vireo-bench count | time PIECES | pair CHAINS
+// vireo-bench count | time PIECES | pair CHAINS | copy PIECES
 //
 // count: run under callgrind (see Toolchain/bench). Each cell runs a fixed number of chains after a warm-up,
 //   then callgrind is asked to dump what was collected under the cell's name. Printed: cell, chains, heap
 //   calls.
 // time:  printed: cell, ns a chain (see time.c).
+// copy:  printed: cell, ns a chain, ns of memcpy, ns of an empty chain (see copy.c).
 // pair:  printed: cell, median and best ns a chain with driver and device on two cores (see pair.c).
 
 #include <stdio.h>
@@ -16,6 +17,7 @@
 void time_peers(int pieces);
 void pair_peers(uint32_t chains);
 void count_worst(void);
+void copy_payloads(int pieces);
 
 enum { COUNT_CHAINS = 1920 };
 
@@ -69,8 +71,8 @@ int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "count")) {
     count_all();
     count_worst();
-  }
-  else if (argc > 2 && !strcmp(argv[1], "time")) time_peers(atoi(argv[2]));
+  } else if (argc > 2 && !strcmp(argv[1], "time")) time_peers(atoi(argv[2]));
+  else if (argc > 2 && !strcmp(argv[1], "copy")) copy_payloads(atoi(argv[2]));
   else if (argc > 2 && !strcmp(argv[1], "pair")) pair_peers((uint32_t)atoi(argv[2]));
   else return 2;
   return 0;

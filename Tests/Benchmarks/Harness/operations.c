@@ -28,6 +28,5 @@ static uint32_t notifications;
     return count;                                                                                       \
   }
 
-OPERATIONS(vireo, )
 OPERATIONS(rv14, WEAK)
 OPERATIONS(rv18, WEAK)

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "driver.h"
 #include "virtio.h"
 
@@ -48,12 +48,6 @@ static void stay_on_first_core(void) {
   require(!sched_setaffinity(0, sizeof set, &set));
 }
 
-static double seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 // --- What the machine allows ---
 
 static _Alignas(LINE) uint32_t ping[LINE], pong[LINE], stream[STREAM_LINES][LINE / 4];
@@ -71,14 +65,14 @@ static double round_trip(uint32_t count) {
   ping[0] = pong[0] = 0;
   exchanges = count;
   pthread_t thread = start(answer, 0);
-  double begin = seconds();
+  double begin = nanoseconds();
   for (uint32_t i = 1; i <= count; i++) {
     __atomic_store_n(&ping[0], i, __ATOMIC_RELEASE);
     while (__atomic_load_n(&pong[0], __ATOMIC_ACQUIRE) != i) {}
   }
-  double spent = seconds() - begin;
+  double spent = nanoseconds() - begin;
   pthread_join(thread, 0);
-  return spent / count * 1e9;
+  return spent / count;
 }
 
 static void *drain(void *unused) {
@@ -95,16 +89,16 @@ static double one_way(uint32_t count) {
   pong[0] = 0;
   exchanges = count;
   pthread_t thread = start(drain, 0);
-  double begin = seconds();
+  double begin = nanoseconds();
   for (uint32_t i = 1; i <= count; i++) {
     if (i % PUBLISH == 0)
       while (i - __atomic_load_n(&pong[0], __ATOMIC_ACQUIRE) >= STREAM_LINES) {}
     __atomic_store_n(&stream[i % STREAM_LINES][0], i, __ATOMIC_RELEASE);
   }
   while (__atomic_load_n(&pong[0], __ATOMIC_ACQUIRE) != count) {}
-  double spent = seconds() - begin;
+  double spent = nanoseconds() - begin;
   pthread_join(thread, 0);
-  return spent / count * 1e9;
+  return spent / count;
 }
 
 // --- Peers ---
@@ -131,7 +125,7 @@ static double pair(const struct dev_peer *peer, uint32_t depth, uint32_t chain, 
   uint64_t expected = 0, written = 0;
   uint32_t submitted = 0, done = 0;
   pthread_t thread = start(serve, &serving);
-  double begin = seconds();
+  double begin = nanoseconds();
   while (done < total) {
     uint32_t batch = depth - (submitted - done), left = total - submitted;
     if (batch > PUBLISH) batch = PUBLISH;
@@ -140,22 +134,17 @@ static double pair(const struct dev_peer *peer, uint32_t depth, uint32_t chain, 
     submitted += batch;
     done += driver_take(&driver, chain, &written);
   }
-  double spent = seconds() - begin;
+  double spent = nanoseconds() - begin;
   pthread_join(thread, 0);
   require(serving.sum == expected && written == (uint64_t)total * bench_written(chain));
-  return spent / total * 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+  return spent / total;
 }
 
 enum { REPETITIONS = 7, MAX_PEERS = 64 };
 
 static void print(const char *name, double *samples) {
-  qsort(samples, REPETITIONS, sizeof *samples, by_value);
-  printf("%s\t%.2f\t%.2f\n", name, samples[REPETITIONS / 2], samples[0]);
+  double middle = median(samples, REPETITIONS);
+  printf("%s\t%.2f\t%.2f\n", name, middle, samples[0]);
 }
 
 static bool takes_part(const struct dev_peer *peer, uint32_t chain) {

@@ -28,7 +28,8 @@ DEVICE(rv14, rv14_block_service)
 
 void *vireo_make(const struct vq_mem *);
 uint32_t vireo_service(void *, uint32_t, uint64_t *);
-uint32_t vireo_ops_service(void *, uint32_t, uint64_t *);
+void *vireo_vmm_make(const struct vq_mem *);
+uint32_t vireo_vmm_service(void *, uint32_t, uint64_t *);
 uint32_t vireo_block_service(void *, uint32_t, uint64_t *);
 
 const struct dev_peer dev_peers[] = {
@@ -37,7 +38,7 @@ const struct dev_peer dev_peers[] = {
     {"device-split", "vireo", EVENT, vireo_make, vireo_service, N1 | N3},
     {"device-split", "rust-vmm-0.14", EVENT, rv14_make, rv14_service, N1 | N3},
     {"device-split", "rust-vmm-0.18", EVENT, rv18_make, rv18_service, N1 | N3},
-    {"device-operations", "vireo", EVENT, vireo_make, vireo_ops_service, N1 | N3},
+    {"device-operations", "vireo", EVENT, vireo_vmm_make, vireo_vmm_service, N1 | N3},
     {"device-operations", "rust-vmm-0.14", EVENT, rv14_make, rv14_ops_service, N1 | N3},
     {"device-operations", "rust-vmm-0.18", EVENT, rv18_make, rv18_ops_service, N1 | N3},
     {"device-block", "vireo", EVENT | WORK_BLOCK, vireo_make, vireo_block_service, N3},
@@ -62,6 +63,7 @@ uint64_t vireo_reap(void *, uint32_t);
 const struct drv_peer drv_peers[] = {
     {"driver-split", "floor", EVENT, floor_make, floor_submit, floor_reap, N1 | N3},
     {"driver-split", "vireo", EVENT, VIREO, N1 | N3},
+    {"driver-split-indirect", "vireo", EVENT | FEATURE_INDIRECT, VIREO, N3},
     {"driver-split-in-order", "vireo", ORDERED, VIREO, N1 | N3},
     {"driver-packed", "vireo", PACKED, VIREO, N1 | N3},
     {"driver-packed-in-order", "vireo", PACKED_ORDERED, VIREO, N1 | N3},

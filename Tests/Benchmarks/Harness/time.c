@@ -4,36 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "driver.h"
 
 enum { BATCH = 32, ROUNDS = 100, MAX_PIECES = 1001, MAX_PEERS = 64 };
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, by_value);
-  return values[count / 2];
-}
-
-static double clock_cost(void) {
-  static double samples[MAX_PIECES];
-  for (int i = 0; i < MAX_PIECES; i++) {
-    double begin = now();
-    samples[i] = now() - begin;
-  }
-  return median(samples, MAX_PIECES);
-}
 
 static double device_piece(const struct dev_peer *peer, uint32_t chain, double cost) {
   static struct driver driver;
@@ -43,9 +18,9 @@ static double device_piece(const struct dev_peer *peer, uint32_t chain, double c
   uint64_t expected = 0, sum = 0, written = 0;
   for (int i = 0; i < ROUNDS; i++) {
     driver_fill(&driver, BATCH, chain, &expected);
-    double begin = now();
+    double begin = nanoseconds();
     uint32_t k = peer->service(run.device, BATCH, &sum);
-    total += now() - begin - cost;
+    total += nanoseconds() - begin - cost;
     require(k == BATCH && driver_take(&driver, chain, &written) == BATCH);
   }
   require(sum == expected);
@@ -58,13 +33,13 @@ static double driver_piece(const struct drv_peer *peer, uint32_t chain, double c
   double total = 0;
   uint64_t sum = 0;
   for (int i = 0; i < ROUNDS; i++) {
-    double begin = now();
+    double begin = nanoseconds();
     uint32_t k = peer->submit(run.driver, BATCH, chain);
-    total += now() - begin - cost;
+    total += nanoseconds() - begin - cost;
     require(k == BATCH && mock_serve(&run.memory, run.device, BATCH, &sum) == BATCH);
-    begin = now();
+    begin = nanoseconds();
     uint64_t reaped = peer->reap(run.driver, BATCH);
-    total += now() - begin - cost;
+    total += nanoseconds() - begin - cost;
     require(reaped >> 32 == BATCH);
   }
   return total / (ROUNDS * BATCH);

@@ -1,18 +1,13 @@
 // Vireo's device side behind the harness's table, over the public API only: what a device model would write.
 
+// Linked for its C functions, which the harness calls.
+import CInterface
 import Virtio
 import Wire
 
-/// A queue and what the one-call-an-operation functions keep between calls.
+/// A device of one queue.
 struct DevicePeer: ~Copyable {
   var queue: DeviceVirtqueue
-  var chain: DescriptorChain?
-
-  /// The next descriptor of the buffer taken last.
-  @inline(__always)
-  mutating func nextDescriptor() throws(DriverFault) -> Descriptor? {
-    try chain?.nextDescriptor(queue)
-  }
 }
 
 /// What `deviceMake` made.
