@@ -51,7 +51,7 @@ struct NetworkReceiveQueue: ~Copyable {
   }
 
   private mutating func offer(_ slot: Int) {
-    let isAccepted = queue.submit(
+    let isAccepted = queue.callSubmit(
       memory.segment(at: slot * slotByteCount, byteCount: slotByteCount), deviceWritable: true,
       token: UInt32(slot))
     precondition(isAccepted, "a ring smaller than its buffers")
@@ -60,7 +60,7 @@ struct NetworkReceiveQueue: ~Copyable {
 
   private mutating func publish() -> Bool {
     unpublished = 0
-    return queue.publish()
+    return queue.callPublish()
   }
 
   /// Makes the buffers given back available: many at once, or, if the device `mayRunShort`, the rest. Whether
@@ -78,7 +78,7 @@ struct NetworkReceiveQueue: ~Copyable {
     into target: inout MutableRawSpan, _ allowed: NetworkOffloads
   ) throws(DeviceFault) -> NetworkReceivedFrame? {
     for _ in 0..<slotCount {
-      guard let first = try queue.reclaim() else { return nil }
+      guard let first = try queue.callReclaim() else { return nil }
       let headerByteCount = UInt32(NetworkHeader.byteCount)
       guard first.byteCount >= headerByteCount else { throw .invalidResponse }
       var bytes = ByteArray<12>()
@@ -93,7 +93,7 @@ struct NetworkReceiveQueue: ~Copyable {
       guard bufferCount >= 1, bufferCount <= slotCount else { throw .invalidResponse }
       for _ in 1..<bufferCount {
         // §5.1.9.4.1: all buffers of a frame are used together.
-        guard let next = try queue.reclaim() else { throw .invalidResponse }
+        guard let next = try queue.callReclaim() else { throw .invalidResponse }
         copy(next, from: 0, &byteCount, into: &target)
       }
       guard byteCount >= Ethernet.headerByteCount,
@@ -165,7 +165,7 @@ struct NetworkTransmitQueue: ~Copyable {
 
   private mutating func reclaim() throws(DeviceFault) {
     // At most as many as are in flight.
-    while let used = try queue.reclaim() { free |= 1 << UInt64(used.token) }
+    while let used = try queue.callReclaim() { free |= 1 << UInt64(used.token) }
   }
 
   /// Adds a frame, for which there is room. Whether the device must be notified.
@@ -176,10 +176,10 @@ struct NetworkTransmitQueue: ~Copyable {
     memory.copyIn(from: bytes.bytes, at: start)
     memory.copyIn(from: frame, at: start + NetworkHeader.byteCount)
     let segment = memory.segment(at: start, byteCount: NetworkHeader.byteCount + frame.byteCount)
-    let isAccepted = queue.submit(segment, deviceWritable: false, token: UInt32(slot))
+    let isAccepted = queue.callSubmit(segment, deviceWritable: false, token: UInt32(slot))
     precondition(isAccepted, "a ring smaller than its buffers")
     free &= ~(1 << UInt64(slot))
-    return queue.publish()
+    return queue.callPublish()
   }
 }
 
@@ -224,14 +224,14 @@ struct NetworkControlQueue: ~Copyable {
     let segments: [2 of DMASegment] = [
       memory.segment(at: 0, byteCount: byteCount), memory.segment(at: Self.ack, byteCount: 1),
     ]
-    let isAccepted = queue.submit(segments.span, readableCount: 1, token: 0)
+    let isAccepted = queue.callSubmit(segments.span, readableCount: 1, token: 0)
     precondition(isAccepted, "an empty queue without room")
-    return queue.publish()
+    return queue.callPublish()
   }
 
   /// Whether the command was executed; nil while the device works on it.
   mutating func result() throws(DeviceFault) -> Bool? {
-    guard let used = try queue.reclaim() else { return nil }
+    guard let used = try queue.callReclaim() else { return nil }
     guard used.byteCount == 1 else { throw .invalidResponse }
     switch memory.load(UInt8.self, at: Self.ack) {
     case NetworkControl.ok: return true
