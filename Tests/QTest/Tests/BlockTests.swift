@@ -204,4 +204,20 @@ import Wire
       #expect(Self.bytes(buffer) == [UInt8](repeating: 0, count: 4 * 512))
     }
   }
+
+  @Test func `a queue reset that the device offers and does not do is reported`() throws {
+    // QEMU 10 offers RING_RESET over virtio-mmio and has no QueueReset register.
+    let qemu = try QEMU(Machine.nullBlock(bytes: 1 << 20))
+    try qemu.run { qemu in
+      var arena = qemu.ram.arena()
+      var driver = try Self.makeDriver(qemu, &arena)
+      #expect(driver.features.contains(.ringReset))
+      #expect(throws: DeviceFault.resetTimedOut) { try driver.resetQueue(0) }
+      // The way out is a reset of the whole device.
+      try driver.reset()
+      try driver.restart()
+      let buffer = arena.allocateShared(byteCount: 512, alignment: 512)!
+      try driver.read(sector: 1, into: buffer, wait: qemu.patience())
+    }
+  }
 }

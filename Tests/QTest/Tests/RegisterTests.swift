@@ -2,6 +2,7 @@
 
 import QTestSupport
 import Testing
+import Virtio
 
 @Suite struct `QEMU's registers` {
   /// Offsets of the registers this file reads.
@@ -49,4 +50,31 @@ import Testing
     try qemu.write(.half, 0xabcd, at: GuestRAM.base + 0x102)
     #expect(qemu.ram.load(UInt32.self, at: GuestRAM.base + 0x100) == 0xabcd_5678)
   }
+
+  @Test func `a legacy device is refused as such, an empty window as such`() throws {
+    let qemu = try QEMU(["-global", "virtio-mmio.force-legacy=true"] + Machine.entropy(slot: 0))
+    try qemu.run { qemu in
+      #expect(throws: DeviceFault.legacyDevice) { _ = try MMIODriverTransport(QTestRegisters(qemu)) }
+      #expect(throws: DeviceFault.legacyDevice) { _ = try MMIODriverTransport(QTestRegisters(qemu, slot: 1)) }
+    }
+    let modern = try QEMU(Machine.entropy(slot: 0))
+    try modern.run { qemu in
+      #expect(throws: DeviceFault.noDevice) { _ = try MMIODriverTransport(QTestRegisters(qemu, slot: 1)) }
+      #expect(throws: DeviceFault.notVirtio) { _ = try MMIODriverTransport(RAMRegisters(qemu)) }
+    }
+  }
+}
+
+/// Registers where there is only RAM.
+private struct RAMRegisters: RegisterAccess {
+  let ram: GuestRAM
+
+  init(_ qemu: QEMU) { ram = qemu.ram }
+
+  func read8(_ offset: Int) -> UInt8 { ram.load(at: GuestRAM.base + UInt64(offset)) }
+  func read16(_ offset: Int) -> UInt16 { ram.load(at: GuestRAM.base + UInt64(offset)) }
+  func read32(_ offset: Int) -> UInt32 { ram.load(at: GuestRAM.base + UInt64(offset)) }
+  func write8(_ value: UInt8, _ offset: Int) { ram.store(value, at: GuestRAM.base + UInt64(offset)) }
+  func write16(_ value: UInt16, _ offset: Int) { ram.store(value, at: GuestRAM.base + UInt64(offset)) }
+  func write32(_ value: UInt32, _ offset: Int) { ram.store(value, at: GuestRAM.base + UInt64(offset)) }
 }

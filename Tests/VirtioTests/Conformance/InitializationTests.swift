@@ -154,6 +154,36 @@ import Virtio
     #expect(polls >= 5 && stub.status & 4 != 0)
   }
 
+  @Test func `3.4.1 from SUSPEND until it runs again the driver touches nothing but the status`() throws {
+    let machine = ScratchMachine()
+    machine.state.behaviour = .park
+    let driver = try machine.negotiated(.suspend)
+    var arena = machine.ram.arena()
+    var queue = DriverVirtqueue(index: 0, size: 8, features: .version1, from: &arena)!
+    try driver.enable(queue)
+    try driver.start()
+    let data = arena.allocateShared(byteCount: 16, alignment: 16)!
+    _ = queue.submit(data.segment, deviceWritable: true, token: 1)
+    if queue.publish() { driver.notify(queue) }
+    let start = machine.window.events.count
+    // The device still has a buffer: the driver asks again, and takes back what comes.
+    var isSuspended = try driver.suspend()
+    #expect(!isSuspended)
+    let rings = machine.ram.bytes(queue.addresses.descriptorArea, 16 * 8 + 6 + 2 * 8)
+    machine.state.usesParked = true
+    machine.transport.poll()
+    let used = try queue.reclaim()
+    #expect(used?.token == 1)
+    isSuspended = try driver.suspend()
+    #expect(isSuspended)
+    let nothing = try queue.reclaim()
+    #expect(nothing == nil)
+    #expect(machine.ram.bytes(queue.addresses.descriptorArea, 16 * 8 + 6 + 2 * 8) == rings)
+    try driver.resume()
+    #expect(machine.window.events[start...].allSatisfy { $0.offset == MMIORegister.status })
+    #expect(machine.status == 15)
+  }
+
   @Test func `3.4.2 SUSPEND is ignored before initialization and without the feature`() {
     let machine = ScratchMachine()
     machine.write(1, MMIORegister.status)
