@@ -10,13 +10,14 @@ import Virtio
 /// The guest of the board's one core.
 enum GuestHost {
   // Only this core runs, and what it does here it does with everything masked.
-  nonisolated(unsafe) private static var guest: Guest?
+  // Allocated once and never freed.
+  nonisolated(unsafe) private static var guest: UnsafeMutablePointer<Guest>?
   nonisolated(unsafe) private static var context = machine_guest()
 
   /// Calls `body` with the guest. Traps before there is one.
   static func withGuest<Result>(_ body: (inout Guest) -> Result) -> Result {
     // As above.
-    unsafe body(&guest!)
+    unsafe body(&guest!.pointee)
   }
 
   /// Runs the guest of `table`, whose kernel and initial RAM disk are in its memory already. Throws, before
@@ -37,7 +38,9 @@ enum GuestHost {
     let disk = unsafe PrivateMemory(
       base: UnsafeMutableRawPointer(bitPattern: UInt(table.disk.base)).unsafelyUnwrapped,
       byteCount: Int(table.disk.size))
-    unsafe guest = Guest(table, disk: MemoryDisk(disk), controller: controller)
+    let place = UnsafeMutablePointer<Guest>.allocate(capacity: 1)
+    unsafe place.initialize(to: Guest(table, disk: MemoryDisk(disk), controller: controller))
+    unsafe guest = place
     try translate(table)
     enter(table)
   }

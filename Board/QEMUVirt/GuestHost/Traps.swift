@@ -38,9 +38,9 @@ enum Traps {
       if access.isRead { setRegister(access.register, 0, &context) }
       context.elr += 4
     case .waitForEvent: context.elr += 4
-    case .undecodableAccess: refuse("an access that cannot be emulated", &context)
-    case .instructionAbort: refuse("an instruction fetch outside its memory", &context)
-    case .other: refuse("an exception that no guest can cause", &context)
+    case .undecodableAccess: abort(isFetch: false, &context)
+    case .instructionAbort: abort(isFetch: true, &context)
+    case .other: unexpected(context)
     }
   }
 
@@ -68,12 +68,26 @@ enum Traps {
     }
   }
 
-  /// The guest did what cannot go on: an abort at its own vectors, as if the hardware had refused.
-  private static func refuse(_ what: StaticString, _ context: inout machine_guest) {
+  /// An access that stage 2 refuses and that cannot be emulated: a synchronous external abort at the guest's own
+  /// vectors, as from a bus where nothing answers.
+  private static func abort(isFetch: Bool, _ context: inout machine_guest) {
+    let mode = context.spsr & 0xf
+    let isUser = mode & 0b1100 == 0
+    // EC 0x20, 0x21 or 0x24, 0x25: from EL0 or from EL1; IL as it was; DFSC or IFSC 0x10.
+    let exceptionClass: UInt64 = (isFetch ? 0x20 : 0x24) + (isUser ? 0 : 1)
+    machine_write_guest_esr(exceptionClass << 26 | machine_read_esr() & 1 << 25 | 0x10)
+    machine_write_guest_far(machine_read_far())
+    machine_write_guest_elr(context.elr)
+    machine_write_guest_spsr(context.spsr)
+    let offset: UInt64 = isUser ? (context.spsr & 1 << 4 != 0 ? 0x600 : 0x400) : mode & 1 != 0 ? 0x200 : 0
+    context.elr = machine_read_guest_vbar() + offset
+    context.spsr = 0x3c5  // EL1h, everything masked
+  }
+
+  /// With the traps that are set, no guest can cause anything else: this is a fault of the host.
+  private static func unexpected(_ context: machine_guest) -> Never {
     Serial.newLine()
-    Serial.put("vireo: the guest did ")
-    Serial.put(what)
-    Serial.put(" at pc=0x")
+    Serial.put("vireo: the guest took an exception that it cannot cause, at pc=0x")
     Serial.put(hex: context.elr)
     Serial.newLine()
     Power.off(status: 72)
