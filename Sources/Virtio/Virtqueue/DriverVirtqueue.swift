@@ -205,7 +205,7 @@ public struct DriverVirtqueue: ~Copyable {
   /// Asks the device for no used buffer notifications. A hint: they may still come (§2.7.7.1).
   public mutating func disableNotifications() {
     if isPacked {
-      driverArea.store32(PackedEvent.disable, 0)
+      driverArea.store32(PackedEvent.disable << 16, 0)
     } else if usesEventIndex {
       // An entry that was passed already: not reached again before the index wraps.
       driverArea.store16(nextUsed &- 1, SplitRing.usedEvent(size))

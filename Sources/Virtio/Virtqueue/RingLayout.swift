@@ -79,6 +79,7 @@ enum SplitRing {
 
 /// Event suppression of the packed format (§2.8.14): offset and wrap bit in bits 0-15, flags in 16-17.
 enum PackedEvent {
+  // Values of the flags.
   static var enable: UInt32 { 0 }
   static var disable: UInt32 { 1 }
   static var descriptor: UInt32 { 2 }
