@@ -190,9 +190,9 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     setReceiveOffloads(.none)
   }
 
-  /// Nothing is in flight between calls; only that a frame waits for room is forgotten.
+  /// Nothing is in flight between calls; only that a frame of a transmitq waits for room is forgotten.
   public mutating func resetQueue(_ index: Int) {
-    if index < 2 * maximumPairCount { stalledPairs &= ~(1 << UInt32(index >> 1)) }
+    if index & 1 != 0 { stalledPairs &= ~(1 << UInt32(index >> 1)) }
   }
 
   mutating func dropTransmitted() { droppedTransmitCount &+= 1 }

@@ -129,6 +129,8 @@ struct NetworkTransmitQueue: ~Copyable {
   /// One bit a buffer.
   private var free: UInt64
   private let allFree: UInt64
+  /// Whether a notification was asked for, because there was no room.
+  private var isWaiting = false
 
   /// Up to 64 buffers for frames of `byteCount` bytes. Nil when `source` runs out of memory.
   init?<Memory: DriverMemory & ~Copyable>(
@@ -155,11 +157,16 @@ struct NetworkTransmitQueue: ~Copyable {
   /// Whether another frame has room. When not, a used buffer notification will come.
   mutating func hasRoom() throws(DeviceFault) -> Bool {
     try reclaim()
-    if free != 0 { return true }
-    guard queue.enableNotifications() else { return false }
-    // One was used in this moment.
-    queue.disableNotifications()
-    try reclaim()
+    if free == 0 {
+      isWaiting = true
+      guard queue.enableNotifications() else { return false }
+      // One was used in this moment.
+      try reclaim()
+    }
+    if isWaiting && free != 0 {
+      isWaiting = false
+      queue.disableNotifications()
+    }
     return free != 0
   }
 

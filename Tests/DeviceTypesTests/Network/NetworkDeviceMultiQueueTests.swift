@@ -162,6 +162,17 @@ import Wire
     #expect(link.sent.map { $0.bytes } == [flow(6)])
   }
 
+  @Test mutating func `a receiveq that is reset does not make its pair forget a frame to transmit`() {
+    start()
+    #expect(usePairs(2) == 0)
+    link.room = 0
+    transmit(flow(7), pair: 1)
+    reset(queue: 2)
+    link.room = 10
+    bench.transport.poll()
+    #expect(link.sent.map { $0.bytes } == [flow(7)])
+  }
+
   @Test mutating func `without MQ a single pair is used, and other queues do nothing`() {
     start(NetworkFeature.controlQueue)
     for pair in 1..<4 { transmit(flow(1), pair: pair) }

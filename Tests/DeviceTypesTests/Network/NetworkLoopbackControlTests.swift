@@ -102,6 +102,31 @@ import Wire
     #expect(isDone && link.receiveOffloads == .none)
   }
 
+  @Test(arguments: ringFeatureMatrix)
+  func `an interrupt tells that there is room again, and only then`(_ ring: Features) throws {
+    let bench = NetworkBench(makeNetworkDevice(link), memory)
+    var driver = try makeDriver(bench, NetworkDriverSettings.simpleFeatures, ring)
+    for seed in 0..<100 { _ = try driver.transmit(frame(seed: seed)) }
+    // While there is room, nobody needs to know that frames are done.
+    #expect(link.sent.count == 100 && bench.transport.line.eventCount == 0)
+    for _ in 0..<3 {
+      link.room = 1
+      var submission = NetworkSubmission.accepted
+      while submission == .accepted { submission = try driver.transmit(frame()) }
+      #expect(submission == .full)
+      let events = bench.transport.line.eventCount
+      link.room = 100
+      bench.transport.poll()
+      #expect(bench.transport.line.eventCount == events + 1)
+      _ = try driver.acknowledgeInterrupt()
+      for seed in 0..<50 {
+        let submission = try driver.transmit(frame(seed: seed))
+        #expect(submission == .accepted)
+      }
+      #expect(bench.transport.line.eventCount == events + 1)
+    }
+  }
+
   @Test func `frames of the largest MTU pass whole`() throws {
     let bench = NetworkBench(makeNetworkDevice(link, mtu: 9000), memory)
     var arena = memory.arena()
