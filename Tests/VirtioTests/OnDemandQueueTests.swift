@@ -87,4 +87,26 @@ private struct Pair: ~Copyable {
     let pending = pair.device.endService()
     #expect(pending)
   }
+
+  @Test(arguments: ringFeatureMatrix)
+  func `used buffer notifications come when they are asked for, and only then`(_ features: Features) throws {
+    var pair = try Pair(features)
+    for round in 0..<20 {
+      let isWanted = round & 1 == 0
+      if isWanted {
+        let isUsed = pair.driver.enableNotifications()
+        #expect(!isUsed)
+      } else {
+        pair.driver.disableNotifications()
+      }
+      _ = pair.add(1)
+      let chain = try pair.device.next()!
+      try pair.device.use(chain, written: 1)
+      pair.device.notificationIsDue = false
+      _ = pair.device.endService()
+      #expect(pair.device.notificationIsDue == isWanted)
+      let used = try pair.driver.reclaim()
+      #expect(used != nil)
+    }
+  }
 }
