@@ -108,6 +108,10 @@ public struct DeviceVirtqueue: ~Copyable {
     self.memory = memory
   }
 
+  // Without it, whoever ends the life of an array of queues destroys the atomic in each, and for that the
+  // compiler of Swift 6.3.1 has no code in Embedded mode: it fails on any variable with a transport in it.
+  deinit {}
+
   /// Where the next buffer is taken. Split: free-running index. Packed: ring offset.
   @inlinable @inline(always)
   var nextAvailable: UInt16 {
