@@ -24,6 +24,12 @@ import Testing
     #expect(count == 0, "\(problems.joined(separator: "\n"))")
   }
 
+  @Test func `every tested statement has a test that is named by its clause`() throws {
+    let problems = try check().clauseProblems()
+    let count = problems.count
+    #expect(count == 0, "\(problems.joined(separator: "\n"))")
+  }
+
   @Test func `the list of statements is whole`() throws {
     let statements = try Repository.table("Tests/Conformance/Statements.tsv", columns: 4)
     #expect(statements.count == 735)
@@ -61,6 +67,16 @@ import Testing
   func `a good row is accepted`(_ ledger: [[Substring]]) {
     let check = LedgerCheck(statements: Self.statements, ledger: ledger, tests: Self.tests)
     #expect(check.rowProblems() + check.dispositionProblems() == [])
+  }
+
+  @Test(arguments: [
+    ("T/2.1 raw name, with a comma", 0), ("T/2.1.3 within", 0), ("T/plain", 1), ("T/2.10 another", 1),
+    ("T/plain | T/2.1 too", 0), ("T/3.1 wrong", 1),
+  ])
+  func `a test is named by its clause, one around it or one within`(_ tests: String, _ count: Int) {
+    let check = LedgerCheck(
+      statements: Self.statements, ledger: [["a#1", "2.1", "test", tests[...]]], tests: Self.tests)
+    #expect(check.clauseProblems().count == count)
   }
 
   @Test(

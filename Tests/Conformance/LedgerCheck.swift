@@ -51,6 +51,22 @@ struct LedgerCheck {
     }
   }
 
+  /// Every statement that is tested has a test whose name starts with the statement's clause, or with one
+  /// around or within it: a wrong row then stands out.
+  func clauseProblems() -> [String] {
+    ledger.filter { $0[2] == "test" }.compactMap { row in
+      let names = row[3].split(separator: Self.separator)
+      if names.contains(where: { Self.names($0, clause: row[1]) }) { return nil }
+      return "\(row[0]): no test is named by §\(row[1])"
+    }
+  }
+
+  private static func names(_ test: Substring, clause: Substring) -> Bool {
+    let number = test.drop { $0 != "/" }.dropFirst().prefix { $0.isNumber || $0 == "." }
+    guard number.contains(".") else { return false }
+    return (number + ".").hasPrefix(clause + ".") || (clause + ".").hasPrefix(number + ".")
+  }
+
   /// A reason is a sentence, not a word.
   private static func isReason(_ text: Substring) -> Bool {
     text.split(separator: " ").count >= 4

@@ -201,6 +201,16 @@ import Virtio
     #expect(window.events.map(\.offset) == start)
   }
 
+  @Test func `4.2.3.1.1 initialization goes on as for every transport`() throws {
+    let machine = ScratchMachine()
+    let driver = try machine.negotiated()
+    // Nothing but discovery comes before the reset that starts it.
+    let writes = machine.window.events.filter(\.isWrite)
+    #expect(writes.first == .write(0, MMIORegister.status))
+    try driver.start()
+    #expect(machine.window.writes(to: MMIORegister.status) == [0, 1, 3, 11, 15])
+  }
+
   @Test func `4.2.3.1.1 the shared memory registers are left alone by a driver that expects none`() throws {
     let machine = ScratchMachine()
     let driver = try machine.negotiated()

@@ -148,6 +148,15 @@ import Virtio
     #expect((0..<8).allSatisfy { fixture.ring[packed: $0].flags & RingDescriptor.indirect == 0 })
   }
 
+  @Test func `2.8.19 a chain in a table is no longer than the queue`() {
+    var fixture = Fixture(.indirectDescriptors, indirectCapacity: 16)
+    let isLongAccepted = fixture.submit(readable: 8, writable: 1)
+    let isFullAccepted = fixture.submit(readable: 7, writable: 1)
+    #expect(!isLongAccepted && isFullAccepted)
+    _ = fixture.queue.publish()
+    #expect(fixture.ring[packed: 0].length == 8 * 16)
+  }
+
   @Test(arguments: [Features.none, .inOrder])
   func `2.8.19 an indirect table has no flag but WRITE, and its descriptor no NEXT`(_ features: Features) {
     var fixture = Fixture(features | .indirectDescriptors, indirectCapacity: 8)
