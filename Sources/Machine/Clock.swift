@@ -12,7 +12,7 @@ public enum Clock {
   public static var ticksPerSecond: UInt64 { max(machine_read_counter_frequency(), 1_000_000) }
 
   /// Milliseconds between two readings of the counter.
-  public static func milliseconds(from start: UInt64, to end: UInt64) -> UInt64 {
+  @inline(never) public static func milliseconds(from start: UInt64, to end: UInt64) -> UInt64 {
     (end &- start) / max(ticksPerSecond / 1000, 1)
   }
 
@@ -38,7 +38,7 @@ public struct Deadline: Sendable {
   public static var never: Deadline { Deadline(ticks: nil) }
 
   /// That many milliseconds from now, a day at most.
-  public static func after(milliseconds: UInt64) -> Deadline {
+  @inline(never) public static func after(milliseconds: UInt64) -> Deadline {
     Deadline(ticks: Clock.ticks + min(milliseconds, 86_400_000) * Clock.ticksPerSecond / 1000)
   }
 

@@ -117,7 +117,7 @@ public enum Interrupts {
   ///
   /// No wake-up is lost: `ready` is asked with interrupts masked, and the processor leaves its sleep for an
   /// interrupt that is pending although masked. `ready` has to be short, and may read what handlers write.
-  public static func wait(until deadline: Deadline, for ready: () -> Bool) -> Bool {
+  @inline(never) public static func wait(until deadline: Deadline, for ready: () -> Bool) -> Bool {
     let wasMasked = mask()
     defer { restore(wasMasked) }
     while !ready() {

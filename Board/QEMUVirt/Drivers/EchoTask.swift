@@ -16,37 +16,35 @@ enum EchoTask {
   private static let portName: StaticString = "vireo.echo"
 
   /// Sends back what comes to the port: a fixed number of bytes in a check, else until a key is pressed.
-  static func run(_ slot: Slot, _ orders: Orders) throws(TaskError) {
-    var byteCount = 0
-    try slot.use { (transport, arena) throws(TaskError) in
-      var driver = try start(transport, &arena, orders)
-      slot.reportNegotiated(driver.transport)
-      guard let port = try open(&driver, slot, orders) else { return }
-      Report.line("console.ready", UInt64(slot.index))
-      try echo(&driver, port, slot, orders, &byteCount)
-    }
+  static func run(_ slot: Slot, _ arena: inout DriverArena) throws(Failed) {
+    var driver = try start(slot, &arena)
+    guard let port = try open(&driver, slot) else { return }
+    Report.line("console.ready", UInt64(slot.index))
+    let byteCount = try echo(&driver, port, slot)
     Report.line("console.echo", UInt64(byteCount))
   }
 
   @inline(never) private static func start(
-    _ transport: consuming SlotTransport, _ arena: inout DriverArena, _ orders: Orders
-  ) throws(TaskError) -> Driver {
+    _ slot: Slot, _ arena: inout DriverArena
+  ) throws(Failed) -> Driver {
     let driver: Driver?
+    let transport = try slot.device()
     do throws(DeviceFault) {
-      driver = try Driver(transport, memory: &arena, ringFeatures: orders.ringFeatures)
+      driver = try Driver(transport, memory: &arena, ringFeatures: Orders.ringFeatures)
     } catch {
-      throw .device(error)
+      throw Report.failed(error)
     }
-    guard let driver else { throw .outOfMemory }
+    guard let driver else { throw Report.failed("the memory for devices is too small") }
+    slot.reportNegotiated(driver.transport.features)
     return driver
   }
 
   /// Opens the port and waits for its other end to be open too; nil when a key was pressed before that.
   @inline(never) private static func open(
-    _ driver: inout Driver, _ slot: Slot, _ orders: Orders
-  ) throws(TaskError) -> Int? {
+    _ driver: inout Driver, _ slot: Slot
+  ) throws(Failed) -> Int? {
     var opened: Int?
-    let deadline = orders.isCheck ? Deadline.after(milliseconds: patience) : .never
+    let deadline = Orders.isCheck ? Deadline.after(milliseconds: patience) : .never
     while true {
       try poll(&driver)
       if let port = opened {
@@ -54,12 +52,12 @@ enum EchoTask {
       } else if let port = find(driver) {
         if try checked({ () throws(DeviceFault) in try driver.setOpen(true, port: port) }) {
           opened = port
-          if !orders.isCheck { Serial.line("  waiting for somebody at vireo.echo; any key ends") }
+          if !Orders.isCheck { Serial.line("  waiting for somebody at vireo.echo; any key ends") }
           continue
         }
       }
       let what: StaticString = opened == nil ? "the port vireo.echo" : "the other end of vireo.echo"
-      if try !wait(slot, orders, until: deadline, for: what) { return nil }
+      if try !wait(slot, until: deadline, for: what) { return nil }
     }
   }
 
@@ -78,42 +76,55 @@ enum EchoTask {
     return true
   }
 
+  /// Returns how many bytes were sent back.
   @inline(never) private static func echo(
-    _ driver: inout Driver, _ port: Int, _ slot: Slot, _ orders: Orders, _ byteCount: inout Int
-  ) throws(TaskError) {
+    _ driver: inout Driver, _ port: Int, _ slot: Slot
+  ) throws(Failed) -> Int {
+    var byteCount = 0
     var chunk = ByteArray<512>()
-    while !orders.isCheck || byteCount < checkedByteCount {
+    while !Orders.isCheck || byteCount < checkedByteCount {
       try poll(&driver)
       let count = try checked { () throws(DeviceFault) in
         var bytes = chunk.mutableBytes
         return try driver.read(port: port, into: &bytes)
       }
-      var sent = 0
-      while sent < count {
-        sent += try checked { () throws(DeviceFault) in
-          try driver.write(port: port, chunk.bytes.extracting(sent..<count))
-        }
-        if sent == count { break }
-        // The device is behind with what it was sent.
-        if try !wait(slot, orders, until: .after(milliseconds: patience), for: "output") { return }
-        try poll(&driver)
+      if count > 0 {
+        guard try send(&driver, port, slot, chunk, count) else { break }
+        byteCount += count
+        continue
       }
-      byteCount += count
-      if count > 0 { continue }
       guard driver.port(port).isDeviceOpen else {
-        if orders.isCheck { throw .wrong("the other end of vireo.echo was closed") }
-        return
+        if Orders.isCheck { throw Report.failed("the other end of vireo.echo was closed") }
+        break
       }
-      let deadline = orders.isCheck ? Deadline.after(milliseconds: patience) : .never
-      if try !wait(slot, orders, until: deadline, for: "input") { return }
+      if try !wait(slot, until: Orders.isCheck ? .after(milliseconds: patience) : .never, for: "input") {
+        break
+      }
     }
     // What was sent may still be with the device, which a reset would make forget it.
     while try !checked({ () throws(DeviceFault) in try driver.isDrained(port: port) }) {
       try slot.wait(until: .after(milliseconds: patience), for: "output")
     }
+    return byteCount
   }
 
-  @inline(never) private static func poll(_ driver: inout Driver) throws(TaskError) {
+  /// Sends the first `count` bytes of `chunk`; false when a key was pressed before they were all taken.
+  private static func send(
+    _ driver: inout Driver, _ port: Int, _ slot: Slot, _ chunk: ByteArray<512>, _ count: Int
+  ) throws(Failed) -> Bool {
+    var sent = 0
+    while true {
+      sent += try checked { () throws(DeviceFault) in
+        try driver.write(port: port, chunk.bytes.extracting(sent..<count))
+      }
+      if sent == count { return true }
+      // The device is behind with what it was sent.
+      if try !wait(slot, until: .after(milliseconds: patience), for: "output") { return false }
+      try poll(&driver)
+    }
+  }
+
+  @inline(never) private static func poll(_ driver: inout Driver) throws(Failed) {
     // There are at most a few messages for each port; a device that always has more is left to the deadlines.
     for _ in 0..<64 {
       guard try checked({ () throws(DeviceFault) in try driver.poll() }) else { return }
@@ -122,9 +133,9 @@ enum EchoTask {
 
   /// Sleeps until the device interrupts; false when a key was pressed, which nothing else waits for.
   @inline(never) private static func wait(
-    _ slot: Slot, _ orders: Orders, until deadline: Deadline, for what: StaticString
-  ) throws(TaskError) -> Bool {
-    if orders.isCheck {
+    _ slot: Slot, until deadline: Deadline, for what: StaticString
+  ) throws(Failed) -> Bool {
+    if Orders.isCheck {
       try slot.wait(until: deadline, for: what)
       return true
     }

@@ -13,11 +13,9 @@ enum EntropyTask {
   private static let patience: UInt64 = 30_000
 
   /// Draws 1 MiB and prints its hash and its statistics.
-  static func run(_ slot: Slot, _ orders: Orders) throws(TaskError) {
+  static func run(_ slot: Slot, _ arena: inout DriverArena) throws(Failed) {
     var drawn = Drawn()
-    try slot.use { (transport, arena) throws(TaskError) in
-      try draw(slot, transport, &arena, orders, into: &drawn)
-    }
+    try draw(slot, &arena, into: &drawn)
     Report.line("entropy.bytes", drawn.hash.byteCount)
     Report.line("entropy.sha256", drawn.hash.finish())
     Report.line("entropy.monobit", UInt64(drawn.test.monobitFailures))
@@ -31,7 +29,7 @@ enum EntropyTask {
     Serial.put(" fail a test; ")
     Serial.put(decimal: UInt64(RandomnessTest.tolerance))
     Serial.line(" may")
-    guard drawn.test.passes else { throw .wrong("the random bytes fail too many tests") }
+    guard drawn.test.passes else { throw Report.failed("the random bytes fail too many tests") }
   }
 
   private struct Drawn {
@@ -40,11 +38,9 @@ enum EntropyTask {
   }
 
   @inline(never) private static func draw(
-    _ slot: Slot, _ transport: consuming SlotTransport, _ arena: inout DriverArena, _ orders: Orders,
-    into drawn: inout Drawn
-  ) throws(TaskError) {
-    var driver = try start(transport, &arena, orders)
-    slot.reportNegotiated(driver.transport)
+    _ slot: Slot, _ arena: inout DriverArena, into drawn: inout Drawn
+  ) throws(Failed) {
+    var driver = try start(slot, &arena)
     var chunk = ByteArray<4096>()
     while drawn.hash.byteCount < UInt64(byteCount) {
       let wanted = min(4096, byteCount - Int(drawn.hash.byteCount))
@@ -66,15 +62,17 @@ enum EntropyTask {
   }
 
   @inline(never) private static func start(
-    _ transport: consuming SlotTransport, _ arena: inout DriverArena, _ orders: Orders
-  ) throws(TaskError) -> EntropyDriver<SlotRegisters> {
+    _ slot: Slot, _ arena: inout DriverArena
+  ) throws(Failed) -> EntropyDriver<SlotRegisters> {
     let driver: EntropyDriver<SlotRegisters>?
+    let transport = try slot.device()
     do throws(DeviceFault) {
-      driver = try EntropyDriver(transport, memory: &arena, ringFeatures: orders.ringFeatures)
+      driver = try EntropyDriver(transport, memory: &arena, ringFeatures: Orders.ringFeatures)
     } catch {
-      throw .device(error)
+      throw Report.failed(error)
     }
-    guard let driver else { throw .outOfMemory }
+    guard let driver else { throw Report.failed("the memory for devices is too small") }
+    slot.reportNegotiated(driver.transport.features)
     return driver
   }
 }

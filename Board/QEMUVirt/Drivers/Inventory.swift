@@ -5,44 +5,50 @@ import Machine
 import Virtio
 
 /// The slots of the machine.
-struct Inventory {
-  /// Most slots that are looked at.
-  static let limit = StatusLatch.limit
+enum Inventory {
+  // Filled once at the start by this core, the only one that runs.
+  nonisolated(unsafe) private static var places = InlineArray<64, Slot.Place?>(repeating: nil)
+  nonisolated(unsafe) private static var slotCount = 0
 
-  private var slots = InlineArray<64, Slot?>(repeating: nil)
-  /// How many slots the device tree has.
-  private(set) var count = 0
+  /// How many slots there are; more than `StatusLatch.limit` are not looked at.
+  static var count: Int { unsafe slotCount }
 
-  /// Reads the slots of the tree; those that lie where the board has no devices are left out.
-  init(_ tree: DeviceTree) throws(DeviceTreeError) {
+  /// Where a slot is. Traps outside `0 ..< count`.
+  static func place(_ index: Int) -> Slot.Place {
+    guard let place = unsafe places[index] else { preconditionFailure("no such slot") }
+    return place
+  }
+
+  /// Reads the slots of the tree. Those that lie where the board has no devices are reported and left out.
+  static func read(_ tree: DeviceTree) throws(DeviceTreeError) {
     var next = tree.node(compatibleWith: "virtio,mmio")
-    while let node = next, count < Self.limit {
+    while let node = next, count < StatusLatch.limit {
       let slot = try tree.virtioSlot(node)
       if let registers = MMIORegion(slot.registers) {
-        slots[count] = Slot(index: count, registers: registers, interrupt: slot.interrupt)
+        unsafe places[count] = Slot.Place(registers: registers, interrupt: slot.interrupt)
+        unsafe slotCount += 1
       } else {
         Report.error("a virtio device has registers where this board has no devices")
       }
-      count += 1
       next = tree.node(compatibleWith: "virtio,mmio", after: node)
     }
   }
 
   /// The first slot with a device of that type, if there is one.
-  func first(_ type: DeviceID) -> Slot? {
+  static func first(_ type: DeviceID) -> Slot? {
     for index in 0..<count {
-      guard let slot = slots[index], let device = try? slot.transport() else { continue }
-      if device.deviceID == type { return slot }
+      let slot = Slot(index: index)
+      if let device = try? slot.transport(), device.deviceID == type { return slot }
     }
     return nil
   }
 
   /// Prints every slot with a device in it, and says what is wrong if there is none that can be used.
-  func print() {
+  static func print() {
     var devices = 0
     var known = 0
     for index in 0..<count {
-      guard let slot = slots[index] else { continue }
+      let slot = Slot(index: index)
       do throws(DeviceFault) {
         let device = try slot.transport()
         try print(slot, device)
@@ -65,7 +71,7 @@ struct Inventory {
     }
   }
 
-  private func print(_ slot: Slot, _ device: borrowing SlotTransport) throws(DeviceFault) {
+  private static func print(_ slot: Slot, _ device: borrowing SlotTransport) throws(DeviceFault) {
     let offered = device.offeredFeatures()
     Report.begin("device")
     Serial.put(decimal: UInt64(slot.index))
@@ -80,9 +86,9 @@ struct Inventory {
     Serial.newLine()
 
     Serial.put("  at 0x")
-    Serial.put(hex: slot.registers.base, digits: 8)
+    Serial.put(hex: slot.place.registers.base, digits: 8)
     Serial.put(", interrupt ")
-    Serial.put(decimal: UInt64(slot.interrupt.identifier))
+    Serial.put(decimal: UInt64(slot.place.interrupt.identifier))
     Serial.put(", queues of up to ")
     Serial.put(decimal: UInt64(queues == 0 ? 0 : device.queueSizeMax(0)))
     Serial.put(", offers")

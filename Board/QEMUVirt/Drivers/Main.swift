@@ -15,37 +15,33 @@ import Machine
   }
 
   private static func run(_ tree: DeviceTree) -> Never {
-    let orders = readOrders(tree)
-    let inventory: Inventory
-    do throws(DeviceTreeError) {
-      inventory = try Inventory(tree)
-    } catch {
-      fail { Serial.put(describing: error) }
-    }
-    if inventory.count == 0 {
+    take(tree)
+    if Inventory.count == 0 {
       fail { Serial.put("the device tree has no virtio,mmio node") }
     }
-    inventory.print()
-    if orders.isCheck {
+    Inventory.print()
+    if Orders.isCheck {
       // What is wrong with the machine itself would only come up again.
-      if !Report.hasErrors { Tasks.all(inventory, orders) }
+      if !Report.hasErrors { Tasks.all() }
       Report.end(passed: !Report.hasErrors)
     }
-    var prompt = Prompt(inventory, orders)
+    var prompt = Prompt()
     prompt.run()
     Report.end(passed: true)
   }
 
-  private static func readOrders(_ tree: DeviceTree) -> Orders {
+  /// Takes the orders and the inventory from the tree.
+  private static func take(_ tree: DeviceTree) {
     let options: BootOptions
     do throws(DeviceTreeError) {
       options = try tree.bootOptions()
+      try Inventory.read(tree)
     } catch {
       fail { Serial.put(describing: error) }
     }
     SelfTest.run(options)
     do throws(BootOptionError) {
-      return try Orders(options)
+      try Orders.take(options)
     } catch {
       fail { Serial.put("the boot options inorder= and eventidx= are 0 or 1") }
     }

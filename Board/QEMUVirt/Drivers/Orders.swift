@@ -3,22 +3,26 @@
 import DeviceTree
 import Virtio
 
-/// The orders of a run.
-struct Orders {
+/// The orders of this run.
+enum Orders {
+  // Set once at the start by this core, the only one that runs.
+  nonisolated(unsafe) private static var check = false
+  nonisolated(unsafe) private static var features = Features.none
+
   /// Do everything once, then end; or else ask a person.
-  let isCheck: Bool
+  static var isCheck: Bool { unsafe check }
   /// What drivers accept of the features of rings and transport.
-  let ringFeatures: Features
+  static var ringFeatures: Features { unsafe features }
 
   /// Reads `check`, `split`, `inorder=0|1` and `eventidx=0|1`.
-  init(_ options: BootOptions) throws(BootOptionError) {
-    isCheck = options.contains("check")
+  static func take(_ options: BootOptions) throws(BootOptionError) {
     // Nothing here resets a single queue or suspends a device.
-    var features = Features.mmioTransportBits.subtracting(.ringReset | .suspend)
-    if options.contains("split") { features = features.subtracting(.ringPacked) }
-    if try !Self.flag(options, "inorder=") { features = features.subtracting(.inOrder) }
-    if try !Self.flag(options, "eventidx=") { features = features.subtracting(.eventIndex) }
-    ringFeatures = features
+    var accepted = Features.mmioTransportBits.subtracting(.ringReset | .suspend)
+    if options.contains("split") { accepted = accepted.subtracting(.ringPacked) }
+    if try !flag(options, "inorder=") { accepted = accepted.subtracting(.inOrder) }
+    if try !flag(options, "eventidx=") { accepted = accepted.subtracting(.eventIndex) }
+    unsafe features = accepted
+    unsafe check = options.contains("check")
   }
 
   private static func flag(_ options: BootOptions, _ name: StaticString) throws(BootOptionError) -> Bool {

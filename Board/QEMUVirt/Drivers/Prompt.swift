@@ -4,15 +4,8 @@ import Machine
 
 /// The prompt of the interactive mode.
 struct Prompt {
-  private let inventory: Inventory
-  private let orders: Orders
   private var line = InlineArray<80, UInt8>(repeating: 0)
   private var count = 0
-
-  init(_ inventory: Inventory, _ orders: Orders) {
-    self.inventory = inventory
-    self.orders = orders
-  }
 
   /// Answers commands until one of them says exit.
   mutating func run() {
@@ -30,17 +23,17 @@ struct Prompt {
     if isLine("help") {
       help()
     } else if isLine("devices") {
-      inventory.print()
+      Inventory.print()
     } else if isLine("disk") {
-      Tasks.run(.disk, inventory, orders)
+      Tasks.run(.disk)
     } else if isLine("disk write") {
-      Tasks.run(.diskWrite, inventory, orders)
+      Tasks.run(.diskWrite)
     } else if isLine("net") {
-      Tasks.run(.network, inventory, orders)
+      Tasks.run(.network)
     } else if isLine("entropy") {
-      Tasks.run(.entropy, inventory, orders)
+      Tasks.run(.entropy)
     } else if isLine("echo") {
-      Tasks.run(.echo, inventory, orders)
+      Tasks.run(.echo)
     } else if isLine("uptime") {
       Serial.put(decimal: Clock.milliseconds(from: 0, to: Clock.ticks))
       Serial.newLine()

@@ -3,15 +3,23 @@
 
 import DriverChecks
 import Machine
+import Virtio
 import Wire
+
+/// Work ended early; why has been reported. The error carries nothing, so that it costs nothing to pass on.
+struct Failed: Error {}
 
 /// Result lines and errors.
 enum Report {
-  // Only this core reads and writes it, outside of interrupts.
+  // Only this core reads and writes them, outside of interrupts.
   nonisolated(unsafe) private static var errorCount = 0
+  nonisolated(unsafe) private static var subject = DeviceID.reserved
 
   /// Whether an error was reported.
   static var hasErrors: Bool { unsafe errorCount != 0 }
+
+  /// Says what type of device the next failures are about.
+  static func begin(about type: DeviceID) { unsafe subject = type }
 
   /// Starts a result line; the caller writes the value and ends the line.
   static func begin(_ key: StaticString) {
@@ -30,13 +38,8 @@ enum Report {
   /// A result line with a hash.
   static func line(_ key: StaticString, _ digest: ByteArray<32>) {
     begin(key)
-    put(digest)
-    Serial.newLine()
-  }
-
-  /// Writes a hash in hexadecimal.
-  static func put(_ digest: ByteArray<32>) {
     for index in 0..<32 { Serial.put(hex: UInt64(digest[index]), digits: 2) }
+    Serial.newLine()
   }
 
   /// Starts an error line; the caller writes what is wrong and ends the line.
@@ -49,6 +52,28 @@ enum Report {
   static func error(_ text: StaticString) {
     beginError()
     Serial.line(text)
+  }
+
+  /// Starts an error line about the device at work.
+  static func beginFailure() {
+    beginError()
+    Serial.put(unsafe subject)
+    Serial.put(": ")
+  }
+
+  /// An error line about the device at work.
+  @inline(never) static func failed(_ text: StaticString) -> Failed {
+    beginFailure()
+    Serial.line(text)
+    return Failed()
+  }
+
+  /// An error line about what the device at work did wrong.
+  @inline(never) static func failed(_ fault: DeviceFault) -> Failed {
+    beginFailure()
+    Serial.put(describing: fault)
+    Serial.newLine()
+    return Failed()
   }
 
   /// Says how the run went, and ends it with exit status 0 or 1.

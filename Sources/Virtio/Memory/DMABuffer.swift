@@ -96,8 +96,10 @@ public struct DMABuffer: ~Copyable {
 
   @inline(__always)
   private func check(_ offset: Int, _ count: Int) {
+    // As unsigned numbers, negative ones are too large; the difference is only looked at when it is none.
     precondition(
-      offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,
+      UInt(bitPattern: offset) <= UInt(bitPattern: byteCount)
+        && UInt(bitPattern: count) <= UInt(bitPattern: byteCount &- offset),
       "outside the buffer")
   }
 }
@@ -167,8 +169,10 @@ public struct PrivateMemory: ~Copyable {
 
   @inline(__always)
   private func check(_ offset: Int, _ count: Int) {
+    // As unsigned numbers, negative ones are too large; the difference is only looked at when it is none.
     precondition(
-      offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,
+      UInt(bitPattern: offset) <= UInt(bitPattern: byteCount)
+        && UInt(bitPattern: count) <= UInt(bitPattern: byteCount &- offset),
       "outside the memory")
   }
 }

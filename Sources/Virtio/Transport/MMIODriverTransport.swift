@@ -184,7 +184,11 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
 
   /// Tells the device that `queue` has new buffers. Only after `start()` (§3.1.1), and when
   /// `DriverVirtqueue.publish()` said so.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public func notify(_ queue: borrowing DriverVirtqueue) {
     registers.write32(
       features.contains(.notificationData) ? queue.notificationData : UInt32(queue.index),
@@ -197,7 +201,11 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   ///
   /// To be followed by the draining of the queues. Acknowledged before it and not after, which would wipe out
   /// an event between the last look at a queue and the acknowledgement; this way it interrupts again.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public func takeInterrupts() -> (usedBuffer: Bool, configurationChange: Bool) {
     let bits =
       registers.read32(MMIORegister.interruptStatus)

@@ -149,7 +149,11 @@ public struct DriverVirtqueue: ~Copyable {
   ///
   /// Returns false, and does nothing, when there is no room now. The device sees it after `publish()`. Until
   /// `reclaim()` returns `token`, the memory belongs to the device. Traps on an empty buffer.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func submit(
     _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
   ) -> Bool {
@@ -175,7 +179,11 @@ public struct DriverVirtqueue: ~Copyable {
   }
 
   /// Makes everything submitted visible to the device. Returns whether it must be notified.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func publish() -> Bool {
     isPacked ? publishPacked() : publishSplit()
   }
@@ -183,7 +191,11 @@ public struct DriverVirtqueue: ~Copyable {
   /// Takes back the next buffer that the device has used, or nil when there is none.
   ///
   /// Throws when the device broke the protocol; the queue must then be reset before it is used again.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func reclaim() throws(DeviceFault) -> UsedBuffer? {
     isPacked ? try reclaimPacked() : try reclaimSplit()
   }

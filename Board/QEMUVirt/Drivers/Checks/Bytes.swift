@@ -5,21 +5,18 @@ import Wire
 
 extension RawSpan {
   /// The byte at `offset`. Traps outside.
-  @inline(__always)
   func byte(_ offset: Int) -> UInt8 {
     // Checked: the load itself preconditions that the byte lies within the span.
     unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
   }
 
   /// The 16 bits at `offset`, most significant byte first. Traps outside.
-  @inline(__always)
   func big16(_ offset: Int) -> UInt16 {
     // As in byte(); every bit pattern is a value.
     unsafe UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
   /// The 32 bits at `offset`, most significant byte first. Traps outside.
-  @inline(__always)
   func big32(_ offset: Int) -> UInt32 {
     // As in byte(); every bit pattern is a value.
     unsafe UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))

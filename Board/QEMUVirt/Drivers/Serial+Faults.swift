@@ -1,22 +1,10 @@
 // What can go wrong with a device, in words.
 
+import DriverChecks
 import Machine
 import Virtio
 
 extension Serial {
-  /// Writes why work with a device ended.
-  static func put(describing error: TaskError) {
-    switch error {
-    case .device(let fault): put(describing: fault)
-    case .timedOut(let what):
-      put("the device did not answer in time: ")
-      put(what)
-    case .outOfMemory: put("the memory for devices is too small")
-    case .interrupt: put("the device's interrupt has a number that the controller does not have")
-    case .wrong(let text): put(text)
-    }
-  }
-
   /// Writes what is wrong with a device.
   static func put(describing fault: DeviceFault) {
     switch fault {
@@ -52,5 +40,33 @@ extension Serial {
     put("queue ")
     put(decimal: UInt64(queue))
     put(text)
+  }
+
+  /// Writes why a request failed.
+  static func put(describing fault: BackendFault) {
+    switch fault {
+    case .inputOutput: put("the device reports an input or output error")
+    case .outOfRange: put("the request lies beyond the end of the disk")
+    case .readOnly: put("the disk is read-only")
+    case .unsupported: put("the device does not support the request")
+    }
+  }
+
+  /// Writes why the network was of no use.
+  static func put(describing failure: NetworkFailure) {
+    switch failure {
+    case .noServer: put("no DHCP server has answered")
+    case .leaseRefused: put("the DHCP server refused what it had offered")
+    case .unreachable: put("nobody answers at the address of the file server")
+    case .download(.unanswered): put("the TFTP server does not answer")
+    case .download(.refused(let code)):
+      put("the TFTP server refuses, with error ")
+      put(decimal: UInt64(code))
+      if code == 1 { put(": there is no such file") }
+      if code == 2 { put(": access violation") }
+    case .download(.violation): put("the TFTP server breaks the protocol")
+    case .download(.tooLong): put("the file is longer than this image takes")
+    case .download(.wrongSize): put("the file is not as long as the TFTP server had said")
+    }
   }
 }
