@@ -33,7 +33,7 @@
   b exception_entry
   .endm
 
-  .text
+  .section .text.vectors, "ax"
   .globl vectors
   .balign 2048
 vectors:
