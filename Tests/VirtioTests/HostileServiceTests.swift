@@ -174,6 +174,18 @@ private func asked(_ ring: RawRing) -> UInt32 {
     #expect(asked(ring) == wanted)
   }
 
+  @Test("A budget that is spent from the start", arguments: formats)
+  func spentFromTheStart(_ features: Features) throws {
+    let (_, box) = try queue(features, buffers: 1)
+    box.queue.spendBudget()
+    let none = try box.queue.next() == nil
+    #expect(none)
+    let more = box.queue.endService()
+    #expect(more)
+    let rest = serve(&box.queue)
+    #expect(rest == .served(buffers: 1, bytes: 1))
+  }
+
   @Test("What is left when a device calls the budget spent is more work", arguments: formats)
   func spentByDevice(_ features: Features) throws {
     let (ring, box) = try queue(features, buffers: 1)

@@ -286,6 +286,7 @@ public struct DeviceVirtqueue: ~Copyable {
   /// `endService()` tells whether any are left.
   public mutating func spendBudget() {
     remaining = 0
+    isRefilled = true
     // The end of the service looks at the ring even if nothing was taken.
     armedPosition = .max
   }
