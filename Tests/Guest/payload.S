@@ -1,5 +1,6 @@
-// A guest of a few instructions: a Linux-style image that tries what a guest may and may not do, says what went
-// wrong through the console's emergency write, and powers off. Every check is a letter; '.' means it passed.
+// A guest of a few instructions: a Linux-style image that tries what a guest may and may not do, says what
+// went wrong through the console's emergency write, and powers off. Every check is a letter; '.' means it
+// passed.
 
   .text
   .globl _start

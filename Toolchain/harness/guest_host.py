@@ -1,4 +1,7 @@
-"""Boots the guest host with guests of a few instructions, and without what it needs. Called by Toolchain/test."""
+"""Boots the guest host with guests of a few instructions, and without what it needs.
+
+Called by Toolchain/test.
+"""
 
 import os
 import pathlib

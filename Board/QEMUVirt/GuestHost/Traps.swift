@@ -68,8 +68,8 @@ enum Traps {
     }
   }
 
-  /// An access that stage 2 refuses and that cannot be emulated: a synchronous external abort at the guest's own
-  /// vectors, as from a bus where nothing answers.
+  /// An access that stage 2 refuses and that cannot be emulated: a synchronous external abort at the guest's
+  /// own vectors, as from a bus where nothing answers.
   private static func abort(isFetch: Bool, _ context: inout machine_guest) {
     let mode = context.spsr & 0xf
     let isUser = mode & 0b1100 == 0
