@@ -27,7 +27,7 @@ public struct NetworkDeviceSettings: Sendable {
 ///
 /// Frames pass between the backend and guest memory without a copy of the device's own. The transport needs
 /// `2 * maximumPairCount + 1` queues. A service call takes at most each queue's budget in buffers, and
-/// receives at most `frameBudget` frames: poll again while the backend has more.
+/// receives at most `frameBudget` frames of at most 65593 bytes: poll again while the backend has more.
 public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPairCount: Int>:
   VirtioDevice, ~Copyable
 {

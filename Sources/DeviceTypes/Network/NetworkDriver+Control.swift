@@ -142,7 +142,7 @@ extension NetworkDriver where Registers: ~Copyable {
   private mutating func send() throws(DeviceFault) -> Bool {
     do throws(DeviceFault) {
       if controlQueue!.submit() { transport.notify(controlQueue!.queue) }
-      for _ in 0..<Self.pollLimit {
+      for _ in 0..<commandPollLimit {
         if let isDone = try controlQueue!.result() { return isDone }
         if transport.needsReset { throw .needsReset }
       }
@@ -152,6 +152,4 @@ extension NetworkDriver where Registers: ~Copyable {
       throw error
     }
   }
-
-  private static var pollLimit: Int { 1_000_000 }
 }

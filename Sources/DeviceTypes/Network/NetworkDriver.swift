@@ -64,6 +64,9 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
   public let pairCount: Int
   /// Pairs that frames may be transmitted on, from 1 to `pairCount`. See `usePairs(_:)`.
   public internal(set) var activePairCount = 1
+  /// How often the driver looks for the answer to a command, and at the device's status, before it throws
+  /// `.commandTimedOut`.
+  public var commandPollLimit = 1_000_000
   /// Whether the link is up, as last read.
   public internal(set) var linkIsUp: Bool
 
@@ -161,7 +164,8 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
     _ transport: borrowing MMIODriverTransport<Registers>, _ index: Int, wanted: Int, minimum: UInt16 = 1,
     _ memory: inout Memory
   ) throws(DeviceFault) -> DriverVirtqueue? {
-    let index = UInt16(index)
+    // With 32768 pairs the control queue has an index that no notification can carry (§4.2.2).
+    guard let index = UInt16(exactly: index) else { throw .queueUnavailable(.max) }
     let size = try transport.queueSize(index, wanted: UInt16(wanted), minimum: minimum)
     return DriverVirtqueue(index: index, size: size, features: transport.features, from: &memory)
   }

@@ -186,6 +186,7 @@ import Wire
   @Test func `a command that is never answered is given up`() throws {
     var driver = try makeControlDriver(NetworkFeature.controlReceive)
     log.usedByteCount = nil
+    driver.commandPollLimit = 1000
     #expect(fault { _ = try driver.set(.promiscuous, true) } == .commandTimedOut)
     #expect(fault { _ = try driver.set(.promiscuous, true) } == .commandTimedOut)
     #expect(log.commands.count == 1)

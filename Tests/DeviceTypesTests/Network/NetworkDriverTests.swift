@@ -134,6 +134,17 @@ import Wire
     #expect(found == .invalidConfiguration)
   }
 
+  @Test func `a control queue beyond what can be notified makes the device unusable`() {
+    device.features = NetworkFeature.multiQueue | NetworkFeature.controlQueue | .version1
+    device.configuration[8] = 0
+    device.configuration[9] = 0x80
+    var arena = memory.arena()
+    let found = fault {
+      _ = try NetworkDriver<FakeRegisters, 2>(try MMIODriverTransport(device.registers), memory: &arena)
+    }
+    #expect(found == .queueUnavailable(.max))
+  }
+
   @Test func `a device whose address is a group is unusable`() {
     device.configuration[0] = 3
     #expect(fault { _ = try makeDriver() } == .invalidConfiguration)
