@@ -29,6 +29,7 @@ public struct DescriptorChain: ~Copyable {
   /// The next element, or nil after the last. What `read` or `write` left of a descriptor comes first.
   ///
   /// Throws when the driver broke a rule of §2.7 or §2.8; the queue must then be given up.
+  @inline(never)
   public mutating func nextDescriptor(
     _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) -> Descriptor? {
@@ -58,7 +59,7 @@ public struct DescriptorChain: ~Copyable {
     if walk.source == .ended { return }
     // What the fast way leaves.
     var copy = walk
-    while let descriptor = try copy.next(queue) { try body(descriptor) }
+    while let descriptor = try copy.nextOutOfLine(queue) { try body(descriptor) }
     walk = copy
   }
 }

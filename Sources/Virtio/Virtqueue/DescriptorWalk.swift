@@ -35,8 +35,14 @@ struct DescriptorWalk {
     stepsLeft = stepLimit
   }
 
-  /// The next element, wherever it is.
+  /// The next element, wherever it is, for loops that should not grow.
   @usableFromInline @inline(never)
+  mutating func nextOutOfLine(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
+    try next(queue)
+  }
+
+  /// The next element, wherever it is.
+  @inline(__always)
   mutating func next(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
     if source == .ended { return nil }
     if source == .ring,
@@ -181,8 +187,13 @@ struct RingCursor {
       return false
     }
     if raw.isLast { return true }
+    if stepsLeft == 0 || raw.flags & DescriptorFlag.indirect != 0 {
+      byteCount &-= raw.length
+      return false
+    }
     let next = Format.next(after: offset, queue)
-    if raw.flags & DescriptorFlag.indirect != 0 || next > queue.lastIndex || stepsLeft == 0 {
+    // What follows by place lies in the ring.
+    if !Format.isPacked && next > queue.lastIndex {
       byteCount &-= raw.length
       return false
     }

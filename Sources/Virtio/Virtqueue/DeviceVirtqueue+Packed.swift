@@ -53,7 +53,7 @@ extension DeviceVirtqueue {
   @usableFromInline @inline(never)
   func stepsLeftAtEnd(_ walk: DescriptorWalk) throws(DriverFault) -> UInt16 {
     var walk = walk
-    while try walk.next(self) != nil {}
+    while try walk.nextOutOfLine(self) != nil {}
     return walk.stepsLeft
   }
 

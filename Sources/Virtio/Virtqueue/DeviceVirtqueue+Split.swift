@@ -17,7 +17,7 @@ extension DeviceVirtqueue {
     let head = driverArea.load16(SplitRing.availableEntry(nextAvailable & lastIndex))
     guard head <= lastIndex else { throw .indexOutOfRange }
     remaining &-= 1
-    nextAvailable &+= 1
+    availableWord &+= 1
     return DescriptorChain(DescriptorWalk(first: head, stepLimit: lastIndex, isPacked: false))
   }
 
@@ -27,7 +27,7 @@ extension DeviceVirtqueue {
     let entry = SplitRing.usedEntry(nextUsed & lastIndex)
     deviceArea.store32(UInt32(id), entry)
     deviceArea.store32(written, entry + 4)
-    nextUsed &+= 1
+    usedWord &+= 1
   }
 
   @inline(__always)
