@@ -37,7 +37,54 @@ extension ScratchMachine {
   }
 }
 
+/// Takes a buffer in one service and uses it in the next, as a device does at a limit of its own.
+private struct SlowDevice: VirtioDevice, ~Copyable {
+  static var deviceID: DeviceID { DeviceID(42) }
+  func queueSizeMax(_ index: Int) -> UInt16 { 16 }
+  private var held: ParkedChain?
+
+  mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {
+    if let chain = held.take() {
+      context.queues[index].use(chain, written: 0)
+    } else if let chain = try context.queues[index].next() {
+      held = try context.queues[index].park(chain)
+      context.queues[index].needsService = true
+    }
+  }
+}
+
 @Suite struct HostileRegisterTests {
+  @Test("A device that stopped within a buffer finishes it, and only then is suspended")
+  func suspendedWithinBuffer() throws {
+    let memory = TestMemory()
+    let bench = Bench<SlowDevice, 1>(SlowDevice(), memory)
+    var arena = memory.arena()
+    var transport = try MMIODriverTransport(bench.registers)
+    let features = try transport.negotiate(supported: .suspend)
+    var queue = DriverVirtqueue(index: 0, size: 16, features: features, from: &arena)!
+    try transport.enable(queue)
+    try transport.start()
+    let data = arena.allocateShared(byteCount: 16, alignment: 16)!
+    for token in 0..<2 as Range<UInt32> {
+      let accepted = queue.submit(data.segment, deviceWritable: true, token: token)
+      #expect(accepted)
+    }
+    if queue.publish() { transport.notify(queue) }
+    let early = try transport.suspend()
+    #expect(!early && bench.transport.hasWork)
+    let more = bench.transport.run()
+    #expect(!more)
+    let isSuspended = try transport.suspend()
+    #expect(isSuspended)
+    let first = try queue.reclaim()
+    let second = try queue.reclaim()
+    #expect(first?.token == 0 && second == nil)
+    try transport.resume()
+    while bench.transport.run() {}
+    let last = try queue.reclaim()
+    #expect(last?.token == 1)
+  }
+
   @Test(
     "Queue sizes that the device does not have", arguments: [0, 3, 17, 32, 32768, 65535, 65536, 65552, .max])
   func queueSize(_ size: UInt32) {

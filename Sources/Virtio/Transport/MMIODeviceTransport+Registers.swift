@@ -29,7 +29,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// Ignored for a queue that does not exist.
   public mutating func availableBuffer(queue index: Int) {
     guard index >= 0, index < queueCount, isLive, queues[index].isReady else { return }
-    if defersNotifications || isSuspending {
+    if defersNotifications {
       pendingQueues |= 1 << UInt64(index)
     } else {
       process(queue: index)

@@ -77,7 +77,9 @@ public struct MMIODeviceTransport<
   var isSuspending: Bool { status.contains(.suspend) && !isSuspended }
 
   /// Whether `run()` has something to do.
-  public var hasWork: Bool { pendingQueues != 0 && isLive && !isSuspending }
+  ///
+  /// Also while SUSPEND is asked for: a device may have stopped within a buffer at a limit of its own.
+  public var hasWork: Bool { pendingQueues != 0 && isLive }
 
   /// Sets how many buffers one service call of queue `index` may take. Traps outside the queues.
   public mutating func setBudget(_ budget: UInt16, queue index: Int) {
@@ -111,7 +113,7 @@ public struct MMIODeviceTransport<
   /// Serves queue `index`; what a notification does.
   mutating func process(queue index: Int) {
     pendingQueues &= ~(1 << UInt64(index))
-    guard isLive, !isSuspending, queues[index].isReady else { return }
+    guard isLive, queues[index].isReady else { return }
     var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)
     var broken: DriverFault?
     do throws(DriverFault) { try device.process(queue: index, &context) } catch { broken = error }
