@@ -179,8 +179,8 @@ def cases(folder, symbols, echo):
                                   ("an image at EL2", image, ",virtualization=on")):
         made.append(case(f"{name}, ended by typing exit", "^vireo: result=pass", 0, append="", kernel=kernel,
                          devices=entropy, machine_options=options, on_line=type_exit))
-    without = case("an end without semihosting, by PSCI", "^vireo: result=pass", 0, append="", devices=entropy,
-                   on_line=type_exit)
+    without = case("an end without semihosting, by PSCI", "^vireo: result=pass", 0, append="",
+                   devices=entropy, on_line=type_exit)
     without.run.command.remove("-semihosting")
     made.append(without)
     return made

@@ -76,8 +76,8 @@ public struct DeviceVirtqueue: ~Copyable {
   @usableFromInline var ranOut = false
   @usableFromInline var awaited: UInt16 = 0
   @usableFromInline var awaitedMark: UInt16 = 0
-  /// `nextAvailable` and `nextUsed` in their low halves. In words of their own: two 16-bit fields side by side
-  /// would be stored one by one and loaded together, which stalls a processor.
+  /// `nextAvailable` and `nextUsed` in their low halves. In words of their own: two 16-bit fields side by
+  /// side would be stored one by one and loaded together, which stalls a processor.
   @usableFromInline var availableWord: UInt32 = 0
   @usableFromInline var usedWord: UInt32 = 0
   /// Split: the used index as last published.
