@@ -44,7 +44,7 @@ def interact(folder, symbols, options):
             file.write(truth.content("vireo disk", truth.DISK_BYTES))
     served = os.path.join(folder, "served")
     os.mkdir(served)
-    with open(os.path.join(served, "vireo.bin"), "wb") as file:
+    with open(os.path.join(served, "vireo-boot.bin"), "wb") as file:
         file.write(truth.content("vireo file", truth.SERVED_BYTES))
     console, port = os.path.join(folder, "console"), os.path.join(folder, "port")
     command = machine.base_command(machine.IMAGE + ".img", options.append)
@@ -53,7 +53,7 @@ def interact(folder, symbols, options):
     command += ["-serial", "mon:stdio"]
     print("\033[1mVireo\033[0m on QEMU virt: bare-metal Swift and QEMU's virtio devices")
     print(f"  disk       {options.disk or 'pseudo-random, 8 MiB'} (changes are not kept)")
-    print("  network    user mode, DHCP and TFTP of vireo.bin")
+    print("  network    user mode, DHCP and TFTP of vireo-boot.bin")
     print(f"  console    {console}")
     print(f"  port       {port} (vireo.echo)")
     print("  end        exit, or Ctrl-A X\n", flush=True)

@@ -17,7 +17,7 @@ It answers on its serial console, one result a line, `vireo: KEY=VALUE`, among l
     disk.write=ok sector=N count=N pattern=HEX    written, flushed and read back: the 64-bit words of
                                                   SplitMix64 from the seed HEX (16 digits), little-endian
     net.lease=ADDRESS                             from DHCP, dotted decimal
-    tftp.bytes=N  tftp.sha256=HEX                 the file vireo.bin of the DHCP server's TFTP
+    tftp.bytes=N  tftp.sha256=HEX                 the file vireo-boot.bin of the DHCP server's TFTP
     entropy.bytes=N  entropy.sha256=HEX           1 MiB, in the order in which the device gave it
     entropy.monobit=N  .poker  .runs  .longrun    how many of its 419 whole blocks of 20,000 bits fail that
                                                   test of FIPS 140-2 (change notice 1)
@@ -68,7 +68,7 @@ class Host:
         self.worker = None
         os.mkdir(self.path["served"])
         for path, data in ((self.path["disk"], self.disk), (self.path["random"], self.random),
-                           (os.path.join(self.path["served"], "vireo.bin"), self.served)):
+                           (os.path.join(self.path["served"], "vireo-boot.bin"), self.served)):
             with open(path, "wb") as file:
                 file.write(data)
 

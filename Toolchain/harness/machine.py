@@ -76,7 +76,7 @@ def block(path, rings, snapshot=False):
 
 
 def network(folder, rings):
-    return ["-netdev", f"user,id=net,tftp={quoted(folder)},bootfile=vireo.bin",
+    return ["-netdev", f"user,id=net,tftp={quoted(folder)},bootfile=vireo-boot.bin",
             "-device", f"virtio-net-device,netdev=net,{rings.options}"]
 
 

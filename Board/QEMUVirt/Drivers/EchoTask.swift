@@ -43,6 +43,7 @@ enum EchoTask {
   @inline(never) private static func open(
     _ driver: inout Driver, _ slot: Slot
   ) throws(Failed) -> Int? {
+    if !Orders.isCheck { Serial.line("  waiting for somebody at vireo.echo; any key ends") }
     var opened: Int?
     let deadline = Orders.isCheck ? Deadline.after(milliseconds: patience) : .never
     while true {
@@ -52,7 +53,6 @@ enum EchoTask {
       } else if let port = find(driver) {
         if try checked({ () throws(DeviceFault) in try driver.setOpen(true, port: port) }) {
           opened = port
-          if !Orders.isCheck { Serial.line("  waiting for somebody at vireo.echo; any key ends") }
           continue
         }
       }

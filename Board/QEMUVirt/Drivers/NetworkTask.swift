@@ -70,7 +70,10 @@ enum NetworkTask {
     Serial.put(lease.bootServer)
     Serial.put(", for ")
     Serial.put(decimal: UInt64(lease.seconds))
-    Serial.line(" seconds")
+    Serial.put(" seconds, boot file ")
+    if lease.bootFile.count == 0 { Serial.put("none") }
+    for index in 0..<lease.bootFile.count { Serial.put(byte: lease.bootFile[index]) }
+    Serial.newLine()
   }
 
   /// Carries frames between the host and the device until the host has nothing more to do.

@@ -14,13 +14,19 @@ public struct FileName: Sendable {
 
   /// The bytes of `range`, up to the first zero. Nil when they are too many, or one is not printable ASCII.
   public init?(_ source: RawSpan, _ range: Range<Int>) {
-    for offset in range {
-      let byte = source.byte(offset)
+    // Made apart from the properties: the optimizer (Swift 6.3.1) loses what a loop writes to properties that
+    // have initial values.
+    var text = InlineArray<128, UInt8>(repeating: 0)
+    var length = 0
+    while length < range.count {
+      let byte = source.byte(range.lowerBound + length)
       if byte == 0 { break }
-      guard count < Self.capacity, byte >= 0x20, byte < 0x7f else { return nil }
-      bytes[count] = byte
-      count += 1
+      guard length < Self.capacity, byte >= 0x20, byte < 0x7f else { return nil }
+      text[length] = byte
+      length += 1
     }
+    bytes = text
+    count = length
   }
 
   /// The characters of a text of this program. Traps when it is too long.
