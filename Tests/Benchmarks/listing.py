@@ -37,9 +37,9 @@ def main():
         sys.exit(f"error: there is no cell {cell}; the cells are:\n  " + "\n  ".join(chains))
     program = str(folder / "vireo-bench")
     counts = executions(dumps[0])
-    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", program], capture_output=True, text=True,
-                          check=True).stdout
-    code = re.compile(r"^ *([0-9a-f]+):\t(.*)$")
+    text = subprocess.run(["llvm-objdump", "-d", "--no-show-raw-insn", program], capture_output=True,
+                          text=True, check=True).stdout
+    code = re.compile(r"^ *([0-9a-f]+):\s+(.*)$")
     addresses = {int(match[1], 16) for match in map(code.match, text.splitlines()) if match}
     # The one distance at which every address that ran is an instruction.
     first = min(counts)
