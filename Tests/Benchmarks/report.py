@@ -204,8 +204,8 @@ def main():
                  "chain; time as a ratio to the floor of the row, else ns:", instruction_table(results),
                  "Instructions of one service call:", worst_table(results)]
         if results.pair:
-            parts += ["Two cores, ns a chain; bests compared, for a stolen core spoils a median (depth 1 to the "
-                      "round trip, others to the stream):", pair_table(results)]
+            parts += ["Two cores, ns a chain; bests compared, for a stolen core spoils a median (depth 1 to "
+                      "the round trip, others to the stream):", pair_table(results)]
         if results.copy:
             parts += ["Payload copies:", copy_table(results)]
         text = "\n\n".join(parts) + "\n"
