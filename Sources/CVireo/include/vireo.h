@@ -96,7 +96,8 @@ vireo_status vireo_queue_make_ready(vireo_queue *queue, uint16_t size, uint64_t 
 vireo_status vireo_queue_reset(vireo_queue *queue);
 
 /* Takes the next available buffer, or returns VIREO_EMPTY. A service call takes at most 256 buffers; after
- * vireo_queue_end_service the next one begins. Walk or use a buffer before the next one is taken. */
+ * vireo_queue_end_service the next one begins. In the packed format use a buffer before taking the next one:
+ * until then the same buffer is returned again, for its length is not known yet. */
 vireo_status vireo_queue_next(vireo_queue *queue, vireo_buffer *buffer);
 
 /* The next element of a buffer, or VIREO_EMPTY after the last. */
