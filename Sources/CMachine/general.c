@@ -1,6 +1,6 @@
-/* Functions of the C library in place of newlib's. Those use SIMD registers, which at EL2 are a guest's: there
-   all of these are needed, compiled without FP and SIMD, and the build checks that none is left. At EL1 newlib's
-   memset stays, for its speed; the others, which only libfdt uses, take a kilobyte less here. */
+/* Functions of the C library in place of newlib's. Those use SIMD registers, which at EL2 are a guest's:
+   there all of these are needed, compiled without FP and SIMD, and the build checks that none is left. At EL1
+   newlib's memset stays, for its speed; the others, which only libfdt uses, take a kilobyte less here. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
