@@ -170,8 +170,8 @@ private let availableRings: [HostileBuffer] = [
 ]
 
 @Suite struct HostileDriverTests {
-  @Test(arguments: directBuffers + indirectBuffers + availableRings)
-  func buffer(_ hostile: HostileBuffer) throws {
+  @Test(arguments: directBuffers + indirectBuffers + availableRings, [false, true])
+  func buffer(_ hostile: HostileBuffer, asAWhole: Bool) throws {
     for format in hostile.formats {
       let ring = RawRing(TestMemory(byteCount: 1 << 16), format, size: queueSize)
       let features = hostile.features | ring.features
@@ -179,7 +179,7 @@ private let availableRings: [HostileBuffer] = [
       try queue.makeReady(size: queueSize, at: ring.addresses, features: features)
       hostile.offer(ring)
       var steps = 0
-      let outcome = serve(&queue, steps: &steps)
+      let outcome = serve(&queue, steps: &steps, asAWhole: asAWhole)
       #expect(outcome == hostile.expected, "\(format)")
       // A walk reads no more descriptors than the queue has, whatever it finds.
       #expect(steps <= Int(queueSize))

@@ -135,12 +135,14 @@ extension DescriptorWalk {
       raw = RawDescriptor(queue.descriptors, at: cursor.offset, isPacked: Format.isPacked)
     }
     // §2.7.4.2, §2.8.17: device-writable elements come after all device-readable ones.
-    sawWritable = true
+    let stepsBefore = cursor.stepsLeft
     while raw.flags & DescriptorFlag.write != 0, cursor.take(raw, format, queue) {
       try body(raw.element(queue.memory, isDeviceWritable: true))
       if raw.isLast { return end(cursor) }
       raw = RawDescriptor(queue.descriptors, at: cursor.offset, isPacked: Format.isPacked)
     }
+    // Only what was taken counts: WRITE says nothing where a descriptor refers to a table (§2.7.5.3.2).
+    sawWritable = cursor.stepsLeft != stepsBefore
     leave(cursor)
   }
 

@@ -36,6 +36,14 @@ struct EchoDevice: VirtioDevice, ~Copyable {
         let written = part.map { min($0.byteCount, 3) } ?? 0
         part.map { $0.prefix(written).zero() }
         try context.queues[index].use(chain, written: 0)
+      } else if first == 4 {
+        var room: UInt64 = 0
+        try chain.forEachDescriptor(context.queues[index]) { (element) throws(DriverFault) in
+          room += UInt64(element.range.byteCount)
+          element.range.prefix(min(element.range.byteCount, 1)).zero()
+        }
+        precondition(room <= UInt64(UInt32.max), "more than a chain may have")
+        try context.queues[index].use(chain, written: 0)
       } else {
         var written: UInt32 = 0
         for _ in 0..<4 { written += UInt32(try chain.write(bytes.bytes, context.queues[index])) }
