@@ -148,7 +148,8 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
       guard var chain = try queue.next() else { return }
       var written: UInt32 = 0
       var isStarved = false
-      while left != 0, !isStarved, let range = try nextWritable(&chain, queue) {
+      // §5.3.6.1: no device-readable buffer in a receiveq.
+      while left != 0, !isStarved, let range = try chain.nextOfWritable(queue) {
         let part = range.prefix(min(range.byteCount, left))
         let count = backend.read(into: part, port: port)
         precondition(count <= part.byteCount, "a backend that wrote too much")
@@ -163,18 +164,6 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
       }
       try queue.use(chain, written: written)
     }
-  }
-
-  /// The next memory to fill, or nil at the end of the buffer.
-  private func nextWritable(
-    _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
-  ) throws(DriverFault) -> GuestRange? {
-    while let descriptor = try chain.nextDescriptor(queue) {
-      // §5.3.6.1: no device-readable buffer in a receiveq.
-      guard descriptor.isDeviceWritable else { throw .malformedRequest }
-      if descriptor.range.byteCount != 0 { return descriptor.range }
-    }
-    return nil
   }
 
   // MARK: Reset

@@ -63,7 +63,8 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
   private mutating func serve(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
     while var chain = try queue.next() {
       var written: UInt32 = 0
-      while written < Self.requestByteLimit, let range = try nextRange(&chain, queue) {
+      // §5.4.6.1: the driver never offers device-readable buffers.
+      while written < Self.requestByteLimit, let range = try chain.nextOfWritable(queue) {
         let wanted = range.prefix(min(range.byteCount, Self.requestByteLimit - written))
         let count = backend.fill(wanted)
         precondition(count <= wanted.byteCount, "a backend that wrote too much")
@@ -79,19 +80,6 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
       if written == 0 { throw .bufferTooShort }
       try queue.use(chain, written: written)
     }
-  }
-
-  /// The next memory to fill, or nil at the end of the buffer.
-  @inline(__always)
-  private func nextRange(
-    _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
-  ) throws(DriverFault) -> GuestRange? {
-    while let descriptor = try chain.nextDescriptor(queue) {
-      // §5.4.6.1: the driver never offers device-readable buffers.
-      guard descriptor.isDeviceWritable else { throw .malformedRequest }
-      if descriptor.range.byteCount != 0 { return descriptor.range }
-    }
-    return nil
   }
 }
 

@@ -93,6 +93,18 @@ extension DescriptorChain {
     return nil
   }
 
+  /// The next memory of a buffer that must be device-writable as a whole, or nil at its end.
+  ///
+  /// Throws `.malformedRequest` at a device-readable element; elements without bytes are skipped.
+  @inline(__always)
+  public mutating func nextOfWritable(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> GuestRange? {
+    while let descriptor = try nextDescriptor(queue) {
+      guard descriptor.isDeviceWritable else { throw .malformedRequest }
+      if descriptor.range.byteCount != 0 { return descriptor.range }
+    }
+    return nil
+  }
+
   /// Keeps `range`, the end of the last descriptor, for the next step.
   @inline(__always)
   private mutating func keep(_ range: GuestRange, isDeviceWritable: Bool) {
