@@ -3,10 +3,6 @@
 import Synchronization
 
 extension DeviceVirtqueue {
-  /// The AVAIL and USED marks of the other lap around the ring.
-  @inlinable @inline(always)
-  func flipped(_ mark: UInt16) -> UInt16 { mark ^ (DescriptorFlag.available | DescriptorFlag.used) }
-
   /// Whether the descriptor at the ring position is available on this lap (§2.8.1).
   @inlinable @inline(always)
   var packedIsAvailable: Bool { packedIsAvailable(nextAvailable, availableMark) }
@@ -43,7 +39,7 @@ extension DeviceVirtqueue {
     var end = nextAvailable &+ count
     if end >= size {
       end &-= size
-      availableMark = flipped(availableMark)
+      availableMark = DescriptorFlag.flipped(availableMark)
     }
     nextAvailable = end
     // §2.8.6: the buffer ID is in the last descriptor.
@@ -83,7 +79,7 @@ extension DeviceVirtqueue {
     nextUsed &+= ringCount
     if nextUsed >= size {
       nextUsed &-= size
-      usedMark = flipped(usedMark)
+      usedMark = DescriptorFlag.flipped(usedMark)
     }
   }
 

@@ -255,7 +255,7 @@ public struct DeviceVirtqueue: ~Copyable {
       inFlightDescriptors &-= parked.ringCount
       let (offset, borrow) = nextAvailable.subtractingReportingOverflow(parked.ringCount)
       nextAvailable = borrow ? offset &+ size : offset
-      if borrow { availableMark = flipped(availableMark) }
+      if borrow { availableMark = DescriptorFlag.flipped(availableMark) }
     } else {
       nextAvailable &-= 1
     }

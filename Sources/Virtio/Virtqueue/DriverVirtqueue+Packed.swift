@@ -1,9 +1,6 @@
 // virtio 1.4 §2.8 Packed Virtqueues, driver side.
 
 extension DriverVirtqueue {
-  @inline(__always)
-  func flipped(_ mark: UInt16) -> UInt16 { mark ^ (DescriptorFlag.available | DescriptorFlag.used) }
-
   /// Whether a descriptor word carries this lap's used mark (§2.8.1).
   @inline(__always)
   func packedIsUsed(_ word: UInt64) -> Bool {
@@ -55,7 +52,7 @@ extension DriverVirtqueue {
     nextAvailable &+= 1
     if nextAvailable == size {
       nextAvailable = 0
-      availableMark = flipped(availableMark)
+      availableMark = DescriptorFlag.flipped(availableMark)
     }
   }
 
@@ -129,7 +126,7 @@ extension DriverVirtqueue {
     nextUsed &+= count
     if nextUsed >= size {
       nextUsed &-= size
-      usedMark = flipped(usedMark)
+      usedMark = DescriptorFlag.flipped(usedMark)
     }
   }
 

@@ -51,6 +51,10 @@ enum DescriptorFlag {
   @usableFromInline static var available: UInt16 { 1 << 7 }
   /// Packed format only.
   @usableFromInline static var used: UInt16 { 1 << 15 }
+
+  /// The AVAIL and USED marks of the other lap around a packed ring (§2.8.1).
+  @inlinable @inline(always)
+  static func flipped(_ mark: UInt16) -> UInt16 { mark ^ (available | used) }
 }
 
 /// Offsets within the split format's rings.
