@@ -115,20 +115,28 @@ if let board {
   package.targets += [
     .target(name: "CMachine", cSettings: bareMetal),
     .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: image + noHeap),
+    // What all images of the board share: where its devices are, and the memory for them.
+    .target(
+      name: "Platform", dependencies: ["DeviceTree", "Machine", "Virtio"],
+      path: "Board/\(board)/Platform", swiftSettings: image + noHeap),
   ]
   if isHypervisor {
     package.products.append(.executable(name: "guest-host", targets: ["GuestHost"]))
     package.targets.append(
       .executableTarget(
         name: "GuestHost",
-        dependencies: ["CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Virtio", "Wire"],
+        dependencies: [
+          "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Virtio", "Wire",
+        ],
         path: "Board/\(board)/GuestHost", swiftSettings: image, linkerSettings: [.linkedLibrary("fdt")]))
   } else {
     package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
     package.targets.append(
       .executableTarget(
         name: "Drivers",
-        dependencies: ["DeviceTree", "DeviceTypes", "DriverChecks", "Machine", "Virtio", "Wire"],
+        dependencies: [
+          "DeviceTree", "DeviceTypes", "DriverChecks", "Machine", "Platform", "Virtio", "Wire",
+        ],
         path: "Board/\(board)/Drivers", exclude: ["Checks"], swiftSettings: image,
         linkerSettings: [.linkedLibrary("fdt")]))
   }

@@ -2,6 +2,7 @@
 
 import DeviceTypes
 import Machine
+import Platform
 import Virtio
 import Wire
 

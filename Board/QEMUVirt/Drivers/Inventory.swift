@@ -2,46 +2,23 @@
 
 import DeviceTree
 import Machine
+import Platform
 import Virtio
 
 /// The slots of the machine.
 enum Inventory {
-  // Filled once at the start by this core, the only one that runs.
-  nonisolated(unsafe) private static var places = InlineArray<64, Slot.Place?>(repeating: nil)
-  nonisolated(unsafe) private static var slotCount = 0
+  /// How many slots there are.
+  static var count: Int { HardwareSlots.count }
 
-  /// How many slots there are; more than `StatusLatch.limit` are not looked at.
-  static var count: Int { unsafe slotCount }
-
-  /// Where a slot is. Traps outside `0 ..< count`.
-  static func place(_ index: Int) -> Slot.Place {
-    guard let place = unsafe places[index] else { preconditionFailure("no such slot") }
-    return place
-  }
-
-  /// Reads the slots of the tree. Those that lie where the board has no devices are reported and left out.
+  /// Reads the slots of the tree. Those that lie where the board has no devices are reported.
   static func read(_ tree: DeviceTree) throws(DeviceTreeError) {
-    var next = tree.node(compatibleWith: "virtio,mmio")
-    while let node = next, count < StatusLatch.limit {
-      let slot = try tree.virtioSlot(node)
-      if let registers = MMIORegion(slot.registers) {
-        unsafe places[count] = Slot.Place(registers: registers, interrupt: slot.interrupt)
-        unsafe slotCount += 1
-      } else {
-        Report.error("a virtio device has registers where this board has no devices")
-      }
-      next = tree.node(compatibleWith: "virtio,mmio", after: node)
+    try HardwareSlots.read(tree) {
+      Report.error("a virtio device has registers where this board has no devices")
     }
   }
 
   /// The first slot with a device of that type, if there is one.
-  static func first(_ type: DeviceID) -> Slot? {
-    for index in 0..<count {
-      let slot = Slot(index: index)
-      if let device = try? slot.transport(), device.deviceID == type { return slot }
-    }
-    return nil
-  }
+  static func first(_ type: DeviceID) -> Slot? { HardwareSlots.first(type).map { Slot(index: $0.index) } }
 
   /// Prints every slot with a device in it, and says what is wrong if there is none that can be used.
   static func print() {
@@ -50,7 +27,7 @@ enum Inventory {
     for index in 0..<count {
       let slot = Slot(index: index)
       do throws(DeviceFault) {
-        let device = try slot.transport()
+        let device = try slot.place.transport()
         try print(slot, device)
         if device.deviceID.name != nil { known += 1 }
       } catch {

@@ -1,33 +1,13 @@
-// A virtio-mmio slot of the board: its registers and its interrupt.
+// A virtio-mmio slot of the board at work: its interrupt, and waiting for it.
 
 import DeviceTree
 import Machine
+import Platform
 import Virtio
 
-/// The registers of a slot as drivers want them. `MMIORegion` orders them against memory. Not inlined: an
-/// image has hundreds of these, and each waits for the device anyway.
-struct SlotRegisters: RegisterAccess {
-  let region: MMIORegion
-
-  @inline(never) func read8(_ offset: Int) -> UInt8 { region.read8(offset) }
-  @inline(never) func read16(_ offset: Int) -> UInt16 { region.read16(offset) }
-  @inline(never) func read32(_ offset: Int) -> UInt32 { region.read32(offset) }
-  @inline(never) func write8(_ value: UInt8, _ offset: Int) { region.write8(value, at: offset) }
-  @inline(never) func write16(_ value: UInt16, _ offset: Int) { region.write16(value, at: offset) }
-  @inline(never) func write32(_ value: UInt32, _ offset: Int) { region.write32(value, at: offset) }
-}
-
-typealias SlotTransport = MMIODriverTransport<SlotRegisters>
-
-/// A slot of the device tree.
+/// A slot that is worked with.
 struct Slot {
-  /// What the device tree says of it.
-  struct Place {
-    let registers: MMIORegion
-    let interrupt: InterruptSource
-  }
-
-  /// Its place among the slots of the device tree.
+  /// Its place among the slots of the board.
   let index: Int
 
   /// virtio 1.4 §4.2.2: offsets of InterruptStatus and InterruptACK, the bit of a configuration change.
@@ -35,17 +15,12 @@ struct Slot {
   private static let acknowledge = 0x064
   private static let configurationChange: UInt32 = 2
 
-  var place: Place { Inventory.place(index) }
-
-  /// What is in the slot.
-  func transport() throws(DeviceFault) -> SlotTransport {
-    try SlotTransport(SlotRegisters(region: place.registers))
-  }
+  var place: HardwareSlot { HardwareSlots.slot(index) }
 
   /// What is in the slot, to be taken into use.
   func device() throws(Failed) -> SlotTransport {
     do throws(DeviceFault) {
-      return try transport()
+      return try place.transport()
     } catch {
       throw Report.failed(error)
     }
@@ -68,7 +43,7 @@ struct Slot {
     Interrupts.disable(place.interrupt.identifier)
     _ = StatusLatch.take(index)
     do throws(DeviceFault) {
-      var transport = try transport()
+      var transport = try place.transport()
       try transport.reset()
     } catch {
       throw Report.failed(error)
@@ -105,7 +80,7 @@ struct Slot {
     return Failed()
   }
 
-  private var needsReset: Bool { (try? transport())?.needsReset ?? false }
+  private var needsReset: Bool { (try? place.transport())?.needsReset ?? false }
 }
 
 /// What `body` returns; a fault of the device ends the task.

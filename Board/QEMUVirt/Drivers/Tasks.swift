@@ -1,6 +1,7 @@
 // What the image does with its devices, one at a time.
 
 import Machine
+import Platform
 import Virtio
 
 /// A piece of work with one device.

@@ -1,19 +1,20 @@
-// Memory that the image shares with its devices. One device is in use at a time, so each finds all of it.
+// Memory that an image shares with its devices.
 
 import DeviceTree
 import Machine
-import Virtio
+public import Virtio
 
 /// The memory that the linker script sets apart for devices.
-enum DeviceMemory {
+public enum DeviceMemory {
   /// Of the memory, what only the drivers see.
   private static let privateByteCount = 128 << 10
-  /// Only this core writes, outside of interrupts.
+  /// Only the first core writes, outside of interrupts.
   nonisolated(unsafe) private static var isLent = false
 
-  /// All of it, to hand out piece by piece. Traps when it is lent already: `giveBack` first.
-  static func lend() -> DriverArena {
-    precondition(unsafe !isLent, "two devices in use")
+  /// All of it, to hand out piece by piece to one driver or to many. Traps when it is lent already: `giveBack`
+  /// first.
+  public static func lend() -> DriverArena {
+    precondition(unsafe !isLent, "lent twice")
     unsafe isLent = true
     let range = Layout.deviceMemory
     let shared = Int(range.size) - privateByteCount
@@ -26,5 +27,5 @@ enum DeviceMemory {
   }
 
   /// Says that no driver and no device uses it any more.
-  static func giveBack() { unsafe isLent = false }
+  public static func giveBack() { unsafe isLent = false }
 }

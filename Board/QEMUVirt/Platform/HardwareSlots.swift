@@ -1,0 +1,75 @@
+// The virtio-mmio slots that the board's device tree names, for every image that drives what is in them.
+
+public import DeviceTree
+public import Machine
+public import Virtio
+
+/// A slot of the board.
+public struct HardwareSlot: Sendable {
+  /// Its place among the slots, which are ordered by address: on QEMU the N of `bus=virtio-mmio-bus.N`.
+  public let index: Int
+  /// Its registers.
+  public let registers: MMIORegion
+  /// Its interrupt.
+  public let interrupt: InterruptSource
+
+  /// What is in the slot. Throws what is wrong with it, `.noDevice` if it is empty.
+  public func transport() throws(DeviceFault) -> SlotTransport {
+    try SlotTransport(SlotRegisters(region: registers))
+  }
+}
+
+/// The slots of the machine.
+public enum HardwareSlots {
+  /// Slots beyond this number are not looked at.
+  public static let limit = 64
+
+  // Filled once at the start, before any other core runs.
+  nonisolated(unsafe) private static var slots = InlineArray<64, HardwareSlot?>(repeating: nil)
+  nonisolated(unsafe) private static var slotCount = 0
+
+  /// How many slots there are.
+  public static var count: Int { unsafe slotCount }
+
+  /// A slot. Traps outside `0 ..< count`.
+  public static func slot(_ index: Int) -> HardwareSlot {
+    guard let slot = unsafe slots[index] else { preconditionFailure("no such slot") }
+    return slot
+  }
+
+  /// Reads the slots of the tree, once. Calls `unusable` for each that lies where the board has no devices,
+  /// and leaves it out.
+  public static func read(_ tree: DeviceTree, unusable: () -> Void) throws(DeviceTreeError) {
+    var next = tree.node(compatibleWith: "virtio,mmio")
+    while let node = next, count < limit {
+      let slot = try tree.virtioSlot(node)
+      if let registers = MMIORegion(slot.registers) {
+        insert(registers, slot.interrupt)
+      } else {
+        unusable()
+      }
+      next = tree.node(compatibleWith: "virtio,mmio", after: node)
+    }
+  }
+
+  /// Keeps the order of addresses, whatever that of the tree is.
+  private static func insert(_ registers: MMIORegion, _ interrupt: InterruptSource) {
+    var place = count
+    while place > 0, registers.base < slot(place - 1).registers.base {
+      let moved = slot(place - 1)
+      unsafe slots[place] = HardwareSlot(
+        index: place, registers: moved.registers, interrupt: moved.interrupt)
+      place -= 1
+    }
+    unsafe slots[place] = HardwareSlot(index: place, registers: registers, interrupt: interrupt)
+    unsafe slotCount += 1
+  }
+
+  /// The first slot from `start` on with a device of that type, if there is one.
+  public static func first(_ type: DeviceID, from start: Int = 0) -> HardwareSlot? {
+    for index in start..<max(start, count) {
+      if let device = try? slot(index).transport(), device.deviceID == type { return slot(index) }
+    }
+    return nil
+  }
+}
