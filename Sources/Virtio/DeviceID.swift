@@ -19,4 +19,6 @@ public struct DeviceID: Equatable, Sendable {
   public static var console: DeviceID { DeviceID(3) }
   /// §5.4 Entropy Device.
   public static var entropy: DeviceID { DeviceID(4) }
+  /// §5.17 SCMI Device.
+  public static var scmi: DeviceID { DeviceID(32) }
 }
