@@ -83,7 +83,7 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
 
   // MARK: cmdq
 
-  /// §5.17.6.1.1: MUST process all available commands; what is beyond the budget comes with the next service.
+  /// §5.17.6.1.1: MUST process all available commands; what is beyond the budget waits for the next service.
   private mutating func answer(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
     var response = ByteArray<256>()
     while var chain = try queue.next() {

@@ -45,7 +45,8 @@ struct ScriptedPlatform: SCMIBackend {
   }
 }
 
-/// A message of the Base protocol with `payload`. Type 0 is a command, 2 a delayed response, 3 a notification.
+/// A message of the Base protocol with `payload`. Type 0 is a command, 2 a delayed response and 3 a
+/// notification.
 func scmiMessage(type: UInt8 = 0, _ payload: some Sequence<UInt8>) -> [UInt8] {
   [5, type, 0x40, 0] + payload
 }
