@@ -17,7 +17,8 @@ public protocol SCMIBackend: ~Copyable {
   mutating func start(receivesEvents: Bool)
   /// Carries out `command`, of at least 4 bytes, and writes the response to the start of `response`.
   ///
-  /// Returns the length of the response: at least 8 bytes, header and status.
+  /// Returns the length of the response: at least 8 bytes, header and status, for which there is always room.
+  /// Return values that do not fit `response` are the driver's mistake; the status says so.
   mutating func respond(to command: RawSpan, into response: inout MutableRawSpan) -> Int
   /// Whether a notification or delayed response waits.
   var hasEvent: Bool { mutating get }

@@ -88,21 +88,15 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
     var response = ByteArray<256>()
     while var chain = try queue.next() {
       let count = try respond(to: &chain, queue, &response)
-      if try chain.write(response.bytes.extracting(0..<count), queue) == count {
-        try queue.use(chain, written: UInt32(count))
-        continue
+      // Only a driver that changes its descriptors meanwhile takes away the room that was there.
+      guard try chain.write(response.bytes.extracting(0..<count), queue) == count else {
+        throw .bufferTooShort
       }
-      // The driver must provide room for the return values (§5.17.6.1.2) and did not: it gets the status.
-      queue.giveBack(try queue.park(chain))
-      guard var again = try queue.next() else { throw .bufferTooShort }
-      response.store(SCMIMessageLayout.protocolError, at: SCMIMessageLayout.status)
-      let end = SCMIMessageLayout.statusEnd
-      guard try again.write(response.bytes.extracting(0..<end), queue) == end else { throw .bufferTooShort }
-      try queue.use(again, written: UInt32(end))
+      try queue.use(chain, written: UInt32(count))
     }
   }
 
-  /// Carries out the command in `chain`. Returns the length of the response.
+  /// Carries out the command in `chain`. Returns the length of the response, for which there is room.
   private mutating func respond(
     to chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue, _ response: inout ByteArray<256>
   ) throws(DriverFault) -> Int {
@@ -111,16 +105,22 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
     let count = try chain.read(into: &bytes, queue)
     // Without a header there is nothing that a response could belong to.
     guard count >= SCMIMessageLayout.payload else { throw .bufferTooShort }
-    if count == Self.messageByteCountMax, try chain.skip(1, queue) != 0 {
+    var isTooLong = false
+    if count == Self.messageByteCountMax { isTooLong = try chain.skip(1, queue) != 0 }
+    let room = try chain.writableByteCount(limit: Self.messageByteCountMax, queue)
+    guard room >= SCMIMessageLayout.statusEnd else { throw .bufferTooShort }
+    if isTooLong {
       response.store(command.load(UInt32.self, at: SCMIMessageLayout.header), at: SCMIMessageLayout.header)
       response.store(SCMIMessageLayout.protocolError, at: SCMIMessageLayout.status)
       return SCMIMessageLayout.statusEnd
     }
     var target = response.mutableBytes
-    let written = backend.respond(to: command.bytes.extracting(0..<count), into: &target)
+    // §5.17.6.1.2: the driver MUST provide enough room. The platform sees how much there is.
+    var roomForResponse = target._mutatingExtracting(0..<room)
+    let written = backend.respond(to: command.bytes.extracting(0..<count), into: &roomForResponse)
     precondition(
-      written >= SCMIMessageLayout.statusEnd && written <= Self.messageByteCountMax,
-      "a response without a status, or beyond its memory")
+      written >= SCMIMessageLayout.statusEnd && written <= room,
+      "a response without a status, or beyond its room")
     // §5.17.6.1.1: with any other status than SUCCESS, MUST return the status alone.
     let status = response.load(Int32.self, at: SCMIMessageLayout.status)
     return status == SCMIMessageLayout.success ? written : SCMIMessageLayout.statusEnd

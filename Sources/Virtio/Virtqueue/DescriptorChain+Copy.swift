@@ -105,6 +105,22 @@ extension DescriptorChain {
     return nil
   }
 
+  /// How many device-writable bytes are left, as far as `limit`, for devices that must know before they write.
+  ///
+  /// The driver may change what it says until the bytes are written: `write` still tells how many there were.
+  @inline(never)
+  public func writableByteCount(
+    limit: Int, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> Int {
+    var count = 0
+    if let rest, rest.isDeviceWritable { count = Int(rest.range.byteCount) }
+    var ahead = walk
+    while count < limit, let descriptor = try ahead.nextOutOfLine(queue) {
+      if descriptor.isDeviceWritable { count += Int(descriptor.range.byteCount) }
+    }
+    return min(count, limit)
+  }
+
   /// Keeps `range`, the end of the last descriptor, for the next step.
   @inline(__always)
   private mutating func keep(_ range: GuestRange, isDeviceWritable: Bool) {

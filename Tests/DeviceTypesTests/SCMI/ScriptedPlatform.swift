@@ -11,6 +11,8 @@ struct ScriptedPlatform: SCMIBackend {
   var regions: [UInt32: SharedMemoryRegion] = [:]
   /// The commands that came, in order.
   var commands: [[UInt8]] = []
+  /// The room there was for each response.
+  var rooms: [Int] = []
   /// The answer to each command: its payload, the status first. Without one, SUCCESS and the parameters.
   var answers: [[UInt8]] = []
   var events: [[UInt8]] = []
@@ -32,7 +34,9 @@ struct ScriptedPlatform: SCMIBackend {
     commands.append(bytes)
     if echoesEvents { events.append(scmiMessage(type: 3, bytes.dropFirst(4))) }
     let payload = answers.isEmpty ? [0, 0, 0, 0] + bytes.dropFirst(4) : answers.removeFirst()
-    let answer = bytes.prefix(4) + payload
+    var answer = bytes.prefix(4) + payload
+    rooms.append(response.byteCount)
+    if answer.count > response.byteCount { answer = bytes.prefix(4) + scmiProtocolError }
     for (i, byte) in answer.enumerated() { response.storeBytes(of: byte, toByteOffset: i, as: UInt8.self) }
     return answer.count
   }
