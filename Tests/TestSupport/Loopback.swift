@@ -29,12 +29,20 @@ public final class Bench<Device: VirtioDevice & ~Copyable, let queueCount: Int> 
   public var reads: [Int] = []
 
   /// A device in reset state over `memory`.
-  public init(
+  public convenience init(
     _ device: consuming Device, _ memory: TestMemory,
     features: Features = MMIODeviceTransport<Device, CountingLine, queueCount>.defaultTransportFeatures
   ) {
+    self.init(device, memory.guest, features: features)
+  }
+
+  /// A device in reset state over `memory`.
+  public init(
+    _ device: consuming Device, _ memory: GuestMemory,
+    features: Features = MMIODeviceTransport<Device, CountingLine, queueCount>.defaultTransportFeatures
+  ) {
     transport = MMIODeviceTransport(
-      device: device, line: CountingLine(), memory: memory.guest, transportFeatures: features)
+      device: device, line: CountingLine(), memory: memory, transportFeatures: features)
   }
 
   /// A register window onto the transport.

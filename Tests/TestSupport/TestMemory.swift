@@ -33,6 +33,11 @@ public final class TestMemory {
     unsafe GuestRegion(address: address, byteCount: UInt64(byteCount), host: base)
   }
 
+  /// The block as one that sees it elsewhere has it.
+  public func region(at address: UInt64) -> GuestRegion {
+    unsafe GuestRegion(address: address, byteCount: UInt64(byteCount), host: base)
+  }
+
   /// The block as the device sees it.
   public var guest: GuestMemory { GuestMemory(region) }
 

@@ -11,8 +11,8 @@ public enum DeviceMemory {
   /// Only the first core writes, outside of interrupts.
   nonisolated(unsafe) private static var isLent = false
 
-  /// All of it, to hand out piece by piece to one driver or to many. Traps when it is lent already: `giveBack`
-  /// first.
+  /// All of it, to hand out piece by piece to one driver or to many. Traps when it is lent already:
+  /// `giveBack` first.
   public static func lend() -> DriverArena {
     precondition(unsafe !isLent, "lent twice")
     unsafe isLent = true

@@ -19,6 +19,9 @@ public struct BlockProperties: Sendable {
   public var topology: BlockTopology?
   /// The largest segment in bytes that is good for the backend; 0 for no limit (SIZE_MAX).
   public var sizeMax: UInt32 = 0
+  /// The most data segments of a request that are good for the backend, at least 1 (SEG_MAX). The device has
+  /// a limit of its own.
+  public var segMax: UInt32 = .max
   /// Limits of `discard`; nil when there is none (DISCARD).
   public var discard: BlockRangeLimits?
   /// Limits of `writeZeroes`; nil when there is none (WRITE_ZEROES).

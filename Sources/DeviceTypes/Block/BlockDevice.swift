@@ -181,7 +181,7 @@ extension BlockConfiguration {
     self.sectorCount = sectorCount
     sizeMax = properties.sizeMax
     // Header and status take a descriptor each.
-    segMax = UInt32(BlockRequest.segmentLimit) - 2
+    segMax = min(UInt32(BlockRequest.segmentLimit) - 2, max(properties.segMax, 1))
     blockSize = properties.blockSize
     topology = properties.topology ?? BlockTopology()
     if queueCount > 1 { self.queueCount = UInt16(queueCount) }

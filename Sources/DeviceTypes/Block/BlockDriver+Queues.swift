@@ -16,6 +16,8 @@ struct BlockRequestRecord {
   var itemCount = 0
   /// Whether something is left to submit.
   var hasMore = false
+  /// When its next buffer is due, among those of the other requests.
+  var turn: UInt32 = 0
   /// Fragments with the device.
   var inFlight: UInt16 = 0
   /// Part of the token.
@@ -85,6 +87,7 @@ struct BlockQueues: ~Copyable {
   var unsubmitted: UInt32 = 0
   /// Requests that ended and were not taken by the caller.
   var ended: UInt32 = 0
+  var nextTurn: UInt32 = 0
 
   init?<Memory: DriverMemory & ~Copyable>(listLimit: Int, from memory: inout Memory) {
     guard
@@ -112,6 +115,8 @@ struct BlockQueues: ~Copyable {
     record.queue = UInt8(queue)
     record.itemCount = itemCount
     record.hasMore = true
+    record.turn = nextTurn
+    nextTurn &+= 1
     requests[index] = record
     unsubmitted |= 1 << UInt32(index)
     return index
@@ -163,14 +168,35 @@ struct BlockQueues: ~Copyable {
 
   // MARK: Queues
 
-  /// Submits what there is room for.
+  /// Submits what there is room for, a buffer of each request in turn.
+  ///
+  /// A request that does not fit yet holds up those behind it on its queue: else small requests that keep
+  /// coming would keep a large one out for ever, and large ones each other.
   mutating func submitWaiting() {
-    var todo = unsubmitted
+    var blocked: UInt32 = 0
+    while let index = next(of: unsubmitted & ~blocked) {
+      if submitFragment(index) {
+        requests[index].turn = nextTurn
+        nextTurn &+= 1
+      } else {
+        for i in 0..<Self.requestLimit where requests[i].queue == requests[index].queue {
+          blocked |= 1 << UInt32(i)
+        }
+      }
+    }
+  }
+
+  /// The one of `set` whose turn it is.
+  private func next(of set: UInt32) -> Int? {
+    if set == 0 { return nil }
+    var found = set.trailingZeroBitCount
+    var todo = set & (set &- 1)
     while todo != 0 {
       let index = todo.trailingZeroBitCount
       todo &= todo &- 1
-      while requests[index].hasMore && submitFragment(index) {}
+      if Int32(bitPattern: requests[index].turn &- requests[found].turn) < 0 { found = index }
     }
+    return found
   }
 
   /// Makes visible what was submitted. Returns the queues that the device wants to be notified of, one bit

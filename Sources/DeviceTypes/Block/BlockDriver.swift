@@ -20,11 +20,11 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   /// Queues in use.
   public let queueCount: Int
   /// What the device did wrong, if anything.
-  public private(set) var fault: DeviceFault?
+  public internal(set) var fault: DeviceFault?
   /// Whether `publish` is left to the caller, so that several requests go out at once.
   public var defersPublication = false
 
-  private var queues: BlockQueues
+  var queues: BlockQueues
 
   /// Takes a device into use. Nil when `memory` runs out; the device is then marked as failed.
   ///
