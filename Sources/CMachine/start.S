@@ -11,7 +11,11 @@
 #define READ_ONLY (1 << 7)
 #define ACCESSED (1 << 10)
 #define NEVER_EXECUTE_HIGH 0x0060               // bits 63:48 of an entry: PXN and UXN, at EL2 XN
+#ifdef MACHINE_EL2
+#define IMAGE_BLOCKS 4
+#else
 #define IMAGE_BLOCKS 2
+#endif
 
   .macro address register, symbol
   adrp \register, \symbol
@@ -30,6 +34,37 @@ _head:                          // the 64-byte header of arm64 Linux images
   .ascii "ARM\x64"
   .long 0
 
+#ifdef MACHINE_EL2
+  .macro set_level
+  mov x0, #(1 << 31)            // HCR_EL2: RW, and FMO: our interrupts are FIQs. Stage 2 comes with a guest
+  orr x0, x0, #(1 << 3)
+  msr hcr_el2, x0
+  mov x0, #0x22ff               // CPTR_EL2: no trap of FP, SIMD and SVE
+  msr cptr_el2, x0
+  msr hstr_el2, xzr
+  address x0, vectors
+  msr vbar_el2, x0
+  msr spsel, #1                 // SP_EL0 is the guest's
+  .endm
+
+  .globl machine_secondary
+machine_secondary:
+  msr daifset, #0b1111
+  mov x19, x0                   // the number of the core
+  set_level
+  address x0, __core_stacks     // the stack of core 1 is the first
+  ldr x1, =__core_stack_stride
+  madd x0, x19, x1, x0
+  mov sp, x0
+  isb
+  bl load_translation           // the tables are in use: nothing is taken out of the caches
+  mov x29, xzr
+  mov x30, xzr
+  mov x0, x19
+  bl machine_core
+  b .
+#endif
+
 _start:
   msr daifset, #0b1111
   mov x19, x0                   // the device tree, or 0 from a bare ELF boot
@@ -41,14 +76,7 @@ _start:
   b early_failure
 
 at_el2:
-  mov x0, #(1 << 31)            // HCR_EL2: RW, and FMO: our interrupts are FIQs. Stage 2 comes with a guest
-  orr x0, x0, #(1 << 3)
-  msr hcr_el2, x0
-  mov x0, #0x22ff               // CPTR_EL2: no trap of FP, SIMD and SVE
-  msr cptr_el2, x0
-  address x0, vectors
-  msr vbar_el2, x0
-  msr spsel, #1                 // SP_EL0 is the guest's
+  set_level
   address x0, __stack_top
   mov sp, x0
   isb
@@ -191,6 +219,17 @@ build_tables:
   bl unmap_page
   address x3, __fault_guard
   bl unmap_page
+  address x10, __core_stacks    // and none at the lowest page of each further stack
+  address x11, __core_stacks_end
+  ldr x12, =__core_stack_stride
+1:
+  cmp x10, x11
+  b.hs 2f
+  mov x3, x10
+  bl unmap_page
+  add x10, x10, x12
+  b 1b
+2:
   ret x9
 
 // Maps x2 up to x3 by blocks with attributes x4 in the level 2 table x1; stops at the end of the table.
@@ -235,6 +274,8 @@ enable_mmu:
   add x2, x2, #64
   cmp x2, x1
   b.lo 1b
+load_translation:
+  address x0, tables
   mov x2, #0xff00               // MAIR: 0 device nGnRnE, 1 write-back
   msr EL(mair), x2
   ldr x2, =TRANSLATION_CONTROL  // 39 bits, 4 KiB, write-back inner shareable walks, 40 bits out

@@ -1,4 +1,5 @@
-// The boot arguments: words that are separated by spaces, each a name or name=value.
+// The boot arguments: words that are separated by spaces, each a name or name=value, up to one that is `--`;
+// what follows that is for somebody else.
 
 /// What an option says that has no value of the kind asked for.
 public enum BootOptionError: Error, Equatable {
@@ -8,9 +9,9 @@ public enum BootOptionError: Error, Equatable {
 /// A copy of the boot arguments.
 public struct BootOptions: Sendable {
   /// Longest text that is accepted, in bytes.
-  public static let sizeLimit = 256
+  public static let sizeLimit = 1024
 
-  private var bytes = InlineArray<256, UInt8>(repeating: 0)
+  private var bytes = InlineArray<1024, UInt8>(repeating: 0)
   private var count = 0
 
   /// No options.
@@ -36,6 +37,15 @@ public struct BootOptions: Sendable {
     return false
   }
 
+  /// Whether a word starts with `text`.
+  public func hasWord(startingWith text: StaticString) -> Bool {
+    var start = 0
+    while let range = nextWord(from: &start) {
+      if range.count >= text.utf8CodeUnitCount, hasPrefix(text, at: range.lowerBound) { return true }
+    }
+    return false
+  }
+
   /// The decimal number of the first word `name=number`, or nil if there is none. `name` ends with "=".
   public func number(_ name: StaticString) throws(BootOptionError) -> UInt64? {
     var start = 0
@@ -45,6 +55,41 @@ public struct BootOptions: Sendable {
       return try number(in: range.lowerBound + length..<range.upperBound)
     }
     return nil
+  }
+
+  /// The decimal numbers of the first word `name=number,number...`: how many there are, at most `limit`, and
+  /// the numbers; nil if there is no such word. `name` ends with "=".
+  public func numbers<let limit: Int>(
+    _ name: StaticString
+  ) throws(BootOptionError) -> (count: Int, [limit of UInt64])? {
+    var start = 0
+    while let range = nextWord(from: &start) {
+      let length = name.utf8CodeUnitCount
+      guard range.count >= length, hasPrefix(name, at: range.lowerBound) else { continue }
+      var numbers = [limit of UInt64](repeating: 0)
+      var (count, first) = (0, range.lowerBound + length)
+      for end in first...range.upperBound where end == range.upperBound || bytes[end] == 0x2c {
+        guard count < limit else { throw .notANumber }
+        numbers[count] = try number(in: first..<end)
+        count += 1
+        first = end + 1
+      }
+      return (count, numbers)
+    }
+    return nil
+  }
+
+  /// What follows the word `--`, without the spaces around it; empty if there is no such word.
+  public var rest: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      var (start, end) = (0, count)
+      while nextWord(from: &start) != nil {}
+      start = min(start + 2, count)
+      while start < end, bytes[start] == 0x20 { start += 1 }
+      while end > start, bytes[end - 1] == 0x20 { end -= 1 }
+      return bytes.span.extracting(start..<end)
+    }
   }
 
   private func number(in range: Range<Int>) throws(BootOptionError) -> UInt64 {
@@ -67,6 +112,10 @@ public struct BootOptions: Sendable {
     guard start < count else { return nil }
     let first = start
     while start < count, bytes[start] != 0x20 { start += 1 }
+    if start - first == 2, hasPrefix("--", at: first) {
+      start = first
+      return nil
+    }
     return first..<start
   }
 

@@ -50,6 +50,10 @@ public struct InterruptFilter: Sendable {
   private var cores = [8 of UInt64](repeating: 0)
   private var coreCount = 0
 
+  /// The highest priority that a guest's interrupts can have. The host's have a higher one, 0: else a guest
+  /// that never ends an interrupt of its own would keep the host from its core.
+  public static var highestPriority: UInt8 { 0x10 }
+
   /// A filter for a guest that owns `owned`.
   public init(owned: InterruptSet) { self.owned = owned }
 
@@ -109,7 +113,8 @@ public struct InterruptFilter: Sendable {
       registers.write32(word & readable(offset), offset)
     case Map.priorities where byteCount == 1 || byteCount == 4 && offset & 3 == 0:
       for i in 0..<byteCount where owned.contains(offset + i - Map.priorities.lowerBound) {
-        registers.write8(UInt8(truncatingIfNeeded: value >> UInt64(8 * i)), offset + i)
+        let asked = UInt8(truncatingIfNeeded: value >> UInt64(8 * i))
+        registers.write8(asked < Self.highestPriority ? Self.highestPriority : asked, offset + i)
       }
     case Map.configurations where byteCount == 4 && offset & 3 == 0:
       let mask = readable(offset)

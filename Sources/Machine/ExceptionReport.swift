@@ -11,7 +11,9 @@ func machineException(_ frame: UnsafePointer<machine_frame>) -> Never {
   if unsafe Power.ending { Power.offWithoutSemihosting() }
   unsafe ExceptionReport.depth += 1
   switch unsafe ExceptionReport.depth {
-  case 1: ExceptionReport(frame: saved).print()
+  case 1:
+    Serial.claim()
+    ExceptionReport(frame: saved).print()
   case 2:
     Serial.newLine()
     Serial.put("vireo: a second exception during the report")
@@ -93,6 +95,9 @@ struct ExceptionReport {
 
   private var isStackOverflow: Bool {
     let page = frame.far & ~0xfff
+    if page >= machine_core_stacks(), page < machine_core_stacks_end() {
+      return (page - machine_core_stacks()) % machine_core_stack_stride() == 0
+    }
     return page == machine_stack_guard() || page == machine_exception_guard() || page == machine_fault_guard()
   }
 
@@ -153,5 +158,6 @@ struct ExceptionReport {
   private func isOnStack(_ address: UInt64) -> Bool {
     address >= machine_stack_bottom() && address <= machine_stack_top() - 16
       || address >= machine_exception_bottom() && address <= machine_exception_top() - 16
+      || address >= machine_core_stacks() && address + 16 <= machine_core_stacks_end()
   }
 }

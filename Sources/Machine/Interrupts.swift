@@ -36,10 +36,12 @@ public enum Interrupts {
   private static let spuriousStart: UInt64 = 1020
   private static let attempts = 1_000_000
 
-  // Only this core runs. Changed with interrupts masked, or before the interrupt that reads it is enabled.
+  // Changed by the first core only, with interrupts masked or before the interrupt that reads it is enabled.
   nonisolated(unsafe) private static var entries = InlineArray<256, Entry>(repeating: Entry())
   nonisolated(unsafe) private static var distributor: MMIORegion?
   nonisolated(unsafe) private static var privateFrame: MMIORegion?
+  /// Held while a register is read and written back.
+  nonisolated(unsafe) private static var registers = RegisterLock()
   /// How many interrupts came that had no handler; each was disabled.
   nonisolated(unsafe) public private(set) static var unexpectedCount: UInt64 = 0
 
@@ -57,14 +59,66 @@ public enum Interrupts {
 
     try startDistributor(distributor)
     let frame = try startRedistributor(redistributors)
+    startInterface()
+    unsafe self.distributor = distributor
+    unsafe privateFrame = frame
+    machine_unmask_irq()
+  }
 
+  /// Lets a further core take interrupts, of those that `sent` names: a bit for each of the 16 that cores
+  /// send to each other. Its interrupts stay masked. Returns its private frame.
+  public static func startCore(
+    redistributors: MMIORegion, sent: UInt32
+  ) throws(InterruptError) -> MMIORegion {
+    machine_write_icc_sre(machine_read_icc_sre() | 1)
+    let frame = try startRedistributor(redistributors)
+    startInterface()
+    accept(sent, in: frame)
+    return frame
+  }
+
+  /// The same for the first core, which `start` was called on.
+  public static func acceptSent(_ sent: UInt32) {
+    guard let frame = unsafe privateFrame else { return }
+    accept(sent, in: frame)
+  }
+
+  private static func accept(_ sent: UInt32, in frame: MMIORegion) {
+    let groups = frame.read32(Register.group)
+    frame.write32(ownsGroup1 ? groups | sent : groups & ~sent, at: Register.group)
+    for identifier in 0..<16 where sent & 1 << UInt32(identifier) != 0 {
+      frame.write8(UInt8(MACHINE_PRIORITY), at: Register.priority + identifier)
+    }
+    frame.write32(sent, at: Register.setEnable)
+  }
+
+  private static func startInterface() {
     machine_write_icc_pmr(0xff)
     machine_write_icc_bpr(0)
     machine_write_icc_ctlr(0)
     machine_write_icc_igrpen(1)
-    unsafe self.distributor = distributor
-    unsafe privateFrame = frame
-    machine_unmask_irq()
+  }
+
+  /// How many cores have a redistributor in the window.
+  public static func coreCount(_ redistributors: MMIORegion) -> Int {
+    var (count, offset) = (0, 0)
+    while UInt64(offset) + 0x20000 <= redistributors.size {
+      count += 1
+      let type = redistributors.read64(offset + Register.type)
+      if type & 1 << 4 != 0 { break }
+      offset += type & 1 << 1 != 0 ? 0x40000 : 0x20000
+    }
+    return count
+  }
+
+  /// Calls `body` while no other core changes a register of the controller. Interrupts of this core are
+  /// masked already.
+  @inline(__always)
+  public static func changingRegisters<Result>(_ body: () -> Result) -> Result {
+    unsafe registers.acquire()
+    let result = body()
+    unsafe registers.release()
+    return result
   }
 
   /// Gives an interrupt its handler and enables it.
@@ -82,12 +136,14 @@ public enum Interrupts {
     let wasMasked = mask()
     defer { restore(wasMasked) }
     unsafe entries[Int(identifier)] = Entry(handler: handler, context: context)
+    unsafe registers.acquire()
+    defer { unsafe registers.release() }
 
     let word = Int(identifier / 32) * 4
     let bit: UInt32 = 1 << (identifier % 32)
     let groups = frame.read32(Register.group + word)
     frame.write32(ownsGroup1 ? groups | bit : groups & ~bit, at: Register.group + word)
-    frame.write8(0xa0, at: Register.priority + Int(identifier))
+    frame.write8(UInt8(MACHINE_PRIORITY), at: Register.priority + Int(identifier))
     let configuration = Register.configuration + Int(identifier / 16) * 4
     let edge: UInt32 = 0b10 << (identifier % 16 * 2)
     let others = frame.read32(configuration) & ~edge
@@ -148,9 +204,14 @@ public enum Interrupts {
   }
 
   /// Serves one interrupt: what the vectors do, and what a host does for one that came while a guest ran.
-  public static func serve() {
+  /// Returns its identifier if it is one that a core sends, which have no handlers.
+  @discardableResult public static func serve() -> UInt32? {
     let identifier = machine_read_icc_iar() & 0xff_ffff
-    guard identifier < spuriousStart else { return }
+    guard identifier < spuriousStart else { return nil }
+    if identifier < 16 {
+      machine_write_icc_eoir(identifier)
+      return UInt32(truncatingIfNeeded: identifier)
+    }
     if identifier < UInt64(identifierLimit), let handler = unsafe entries[Int(identifier)].handler {
       unsafe handler(entries[Int(identifier)].context)
     } else {
@@ -158,6 +219,7 @@ public enum Interrupts {
       disable(UInt32(truncatingIfNeeded: identifier))
     }
     machine_write_icc_eoir(identifier)
+    return nil
   }
 
   // MARK: The controller's registers

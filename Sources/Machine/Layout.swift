@@ -14,6 +14,11 @@ public enum Layout {
   /// Bytes of read-only data, padded to a page.
   public static var readOnlySize: UInt64 { machine_rodata_end() - machine_text_end() }
 
+  /// All of the image, its stacks and its heap included.
+  public static var image: AddressRange {
+    AddressRange(base: machine_image_start(), size: machine_image_end() - machine_image_start())
+  }
+
   /// Memory for what drivers share with devices, and for their records: not cleared at start, and used by
   /// nothing else. Its addresses are the same for the processor and for devices, which see what the caches
   /// hold.

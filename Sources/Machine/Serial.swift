@@ -19,6 +19,22 @@ public enum Serial {
     return region
   }
 
+  nonisolated(unsafe) private static var lock = RegisterLock()
+
+  /// Calls `body` while no other core that asks writes. For images that use several cores; interrupts of this
+  /// one are masked already.
+  public static func exclusively<Result>(_ body: () -> Result) -> Result {
+    unsafe lock.acquire()
+    let result = body()
+    unsafe lock.release()
+    return result
+  }
+
+  /// Waits a while for the other cores to be done, for what is said whatever they do.
+  static func claim() {
+    for _ in 0..<1_000_000 where unsafe lock.tryAcquire() { return }
+  }
+
   /// Writes one byte as it is.
   public static func put(byte: UInt8) {
     let registers = registers

@@ -6,7 +6,8 @@ public import DeviceTree
 /// out. Bytes that find the ring full are dropped.
 public enum SerialInput {
   private static let capacity = 256
-  // Written by the handler, and by `next` with interrupts masked.
+  // Used with interrupts masked and under the lock: the handler runs on the first core, `next` on any.
+  nonisolated(unsafe) private static var lock = RegisterLock()
   nonisolated(unsafe) private static var ring = InlineArray<256, UInt8>(repeating: 0)
   nonisolated(unsafe) private static var first = 0
   nonisolated(unsafe) private static var count = 0
@@ -20,11 +21,11 @@ public enum SerialInput {
   }
 
   /// Whether a byte is waiting.
-  public static var isReady: Bool { Interrupts.masked { unsafe count } > 0 }
+  public static var isReady: Bool { locked { unsafe count } > 0 }
 
   /// The next byte, or nil if there is none.
   public static func next() -> UInt8? {
-    Interrupts.masked {
+    locked {
       guard unsafe count > 0 else { return nil }
       let byte = unsafe ring[first]
       unsafe first = (first + 1) % capacity
@@ -37,12 +38,22 @@ public enum SerialInput {
   /// comes at that moment. What a fast sender leaves in the FIFO keeps the interrupt up.
   private static func receive() {
     let registers = Serial.registers
+    unsafe lock.acquire()
+    defer { unsafe lock.release() }
     for _ in 0..<64 {
       if registers.read32(Serial.Register.flags) & 1 << 4 != 0 { return }
       let byte = UInt8(truncatingIfNeeded: registers.read32(Serial.Register.data))
       guard unsafe count < capacity else { continue }
       unsafe ring[(first + count) % capacity] = byte
       unsafe count += 1
+    }
+  }
+
+  private static func locked<Result>(_ body: () -> Result) -> Result {
+    Interrupts.masked {
+      unsafe lock.acquire()
+      defer { unsafe lock.release() }
+      return body()
     }
   }
 }

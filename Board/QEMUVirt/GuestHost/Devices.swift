@@ -1,61 +1,63 @@
-// The virtio devices of a guest, a slot each. To add one: a stored transport, and a case in each switch.
+// The virtio devices of the guests: a kind for each window. To add one: a lock, and a line in each function.
 
-import DeviceTypes
 import Machine
-import Virtio
 
-/// An interrupt of the guest: an edge for each event, by the distributor's pending register.
-struct PendingLine: InterruptLine {
-  let slot: UInt32
-
-  mutating func setAsserted(_ isAsserted: Bool) {
-    if isAsserted { Interrupts.pend(Board.firstUnwiredInterrupt + slot) }
-  }
-}
-
-/// What a guest finds behind its virtio-mmio windows.
-struct GuestDevices: ~Copyable {
+/// What guests find behind their virtio-mmio windows: 0 console, 1 disk, 2 network, 3 entropy. At most one of
+/// the locks is held at a time.
+enum Devices {
+  /// How many windows a guest has.
   static var count: Int { 2 }
 
-  var console: MMIODeviceTransport<ConsoleDevice<SerialPort, 1>, PendingLine, 4>
-  var disk: MMIODeviceTransport<BlockDevice<MemoryDisk>, PendingLine, 1>
+  // Set once before any guest runs.
+  nonisolated(unsafe) private static var consoleLock: Locked<Consoles>?
+  nonisolated(unsafe) private static var diskLock: Locked<Disks>?
 
-  init(memory: GuestMemory, disk: consuming MemoryDisk) {
-    console = MMIODeviceTransport(
-      device: ConsoleDevice(backend: SerialPort()), line: PendingLine(slot: 0), memory: memory)
-    self.disk = MMIODeviceTransport(
-      device: BlockDevice(backend: disk), line: PendingLine(slot: 1), memory: memory)
+  /// The consoles of all guests.
+  static var consoles: Locked<Consoles> { unsafe consoleLock.unsafelyUnwrapped }
+  /// The disks of all guests.
+  static var disks: Locked<Disks> { unsafe diskLock.unsafelyUnwrapped }
+
+  /// Makes the devices of all guests.
+  static func start(_ setup: HostSetup) {
+    unsafe consoleLock = Locked(Consoles(setup))
+    unsafe diskLock = Locked(Disks(setup))
   }
 
   /// A guest's read within window `slot`; windows without a device read as an empty slot.
-  mutating func read(slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
+  static func read(guest: Int, slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
     switch slot {
-    case 0: console.read(at: offset, byteCount: byteCount)
-    case 1: disk.read(at: offset, byteCount: byteCount)
+    case 0: consoles.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    case 1: disks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     default: 0
     }
   }
 
   /// A guest's write within window `slot`.
-  mutating func write(_ value: UInt64, slot: Int, at offset: Int, byteCount: Int) {
-    switch slot {
-    case 0:
-      console.write(value, at: offset, byteCount: byteCount)
-      // What a notification left beyond its budget is not announced again. The guest's only core is here, so
-      // there is an end to it.
-      while console.run() {}
-    case 1:
-      disk.write(value, at: offset, byteCount: byteCount)
-      while disk.run() {}
-    default: break
-    }
+  static func write(_ value: UInt64, guest: Int, slot: Int, at offset: Int, byteCount: Int) {
+    let isLeft =
+      switch slot {
+      case 0: consoles.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 1: disks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      default: false
+      }
+    if isLeft { Cores.serveLater(guest) }
   }
 
-  /// Lets every device look at its backend.
-  mutating func poll() {
-    console.poll()
-    while console.run() {}
-    disk.poll()
-    while disk.run() {}
+  /// Serves once what is left of a guest's work.
+  static func serve(guest: Int) {
+    var isLeft = consoles.with { $0.serve(guest: guest) }
+    isLeft = disks.with { $0.serve(guest: guest) } || isLeft
+    if isLeft { Cores.serveLater(guest) }
+  }
+
+  /// Resets all devices of a guest.
+  static func reset(guest: Int) {
+    consoles.with { $0.reset(guest: guest) }
+    disks.with { $0.reset(guest: guest) }
+  }
+
+  /// Whether those resets are complete.
+  static func isQuiescent(guest: Int) -> Bool {
+    consoles.with { $0.isQuiescent(guest: guest) } && disks.with { $0.isQuiescent(guest: guest) }
   }
 }

@@ -1,11 +1,9 @@
-// One guest: its memory, its cores, its interrupts and its devices.
+// One guest as its cores see it: its view of the interrupt controller, its life, its translation.
 
 import CMachine
 import DeviceTree
-import DeviceTypes
 import Hypervisor
 import Machine
-import Virtio
 
 /// A frame of the board's interrupt controller, for the filters.
 struct ControllerFrame: InterruptRegisters {
@@ -16,28 +14,26 @@ struct ControllerFrame: InterruptRegisters {
   func write64(_ value: UInt64, _ offset: Int) { region.write64(value, at: offset) }
 }
 
-/// A guest and all that it has.
+/// A guest and all that it has but its devices. Nothing in it changes once guests run; what does is behind
+/// the lock of `life`.
 struct Guest: ~Copyable {
   let table: GuestTable
-  var devices: GuestDevices
-  var power: PowerCoordination
+  let life: Locked<GuestLifecycle>
+  /// VTTBR_EL2.
+  let translation: UInt64
   /// Its view of the distributor.
   let shared: InterruptFilter
   /// Its view of the private interrupts of its cores.
   let own: InterruptFilter
   let distributor: ControllerFrame
-  let redistributors: ControllerFrame
+  let redistributors: MMIORegion
 
-  init(_ table: GuestTable, disk: consuming MemoryDisk, controller: InterruptController) {
+  init(_ table: GuestTable, translation: UInt64, controller: InterruptController) {
     self.table = table
-    // The guest's RAM is mapped one to one, here and for the guest, and nothing of ours is in it.
-    let ram = unsafe GuestRegion(
-      address: table.memory.base, byteCount: table.memory.size,
-      host: UnsafeMutableRawPointer(bitPattern: UInt(table.memory.base)).unsafelyUnwrapped)
-    devices = GuestDevices(memory: GuestMemory(ram), disk: disk)
+    self.translation = translation
     var affinities = InlineArray<8, UInt64>(repeating: 0)
     var sharedSet = InterruptSet()
-    for i in 0..<GuestDevices.count { sharedSet.insert(Int(Board.firstUnwiredInterrupt) + i) }
+    for slot in 0..<Devices.count { sharedSet.insert(Int(Board.interrupt(guest: table.index, slot: slot))) }
     var shared = InterruptFilter(owned: sharedSet)
     for i in 0..<table.coreCount {
       affinities[i] = UInt64(table.firstCore + i)
@@ -45,24 +41,25 @@ struct Guest: ~Copyable {
     }
     self.shared = shared
     var ownSet = InterruptSet()
-    for id in 0..<16 { ownSet.insert(id) }
+    for id in 0..<Int(SoftwareInterrupt.guestLimit) { ownSet.insert(id) }
     ownSet.insert(Int(Board.timerInterrupt))
     own = InterruptFilter(owned: ownSet)
-    let end = table.memory.base + table.memory.size
-    power = PowerCoordination(
-      affinities: affinities.span.extracting(first: table.coreCount), memory: table.memory.base..<end)
+    let memory = table.memory.base..<table.memory.base + table.memory.size
+    let power = PowerCoordination(
+      affinities: affinities.span.extracting(first: table.coreCount), memory: memory)
+    life = Locked(GuestLifecycle(power: power, coreCount: table.coreCount))
+    // `Startup` and `GuestHost.run` have looked at both.
     distributor = ControllerFrame(region: MMIORegion(controller.distributor)!)
-    redistributors = ControllerFrame(region: MMIORegion(controller.redistributors)!)
+    redistributors = MMIORegion(controller.redistributors)!
   }
 
-  /// A read that stage 2 did not translate. Where the guest has nothing, it reads zero.
+  /// A read that stage 2 did not translate and that is not in a device's window. Where the guest has nothing,
+  /// it reads zero.
   mutating func read(_ address: UInt64, byteCount: Int) -> UInt64 {
-    if let (slot, offset) = slot(of: address) {
-      return devices.read(slot: slot, at: offset, byteCount: byteCount)
-    }
-    if let offset = offset(of: address, in: Board.distributor, 0x1_0000) {
-      return ControllerIdentity.distributor(offset, distributor)
-        ?? shared.read(offset, byteCount: byteCount, distributor)
+    let offset = address &- Board.distributor
+    if offset < 0x1_0000 {
+      return ControllerIdentity.distributor(Int(offset), distributor)
+        ?? shared.read(Int(offset), byteCount: byteCount, distributor)
     }
     guard let (core, offset) = redistributor(address) else { return 0 }
     if offset >= 0x1_0000 { return own.read(offset - 0x1_0000, byteCount: byteCount, frame(core, 0x1_0000)) }
@@ -70,26 +67,42 @@ struct Guest: ~Copyable {
       offset, byteCount: byteCount, isLast: core == table.coreCount - 1, frame(core, 0))
   }
 
-  /// A write that stage 2 did not translate. Where the guest has nothing, it changes nothing.
+  /// A write that stage 2 did not translate and that is not in a device's window. Where the guest has
+  /// nothing, it changes nothing.
   mutating func write(_ value: UInt64, _ address: UInt64, byteCount: Int) {
-    if let (slot, offset) = slot(of: address) {
-      devices.write(value, slot: slot, at: offset, byteCount: byteCount)
-    } else if let offset = offset(of: address, in: Board.distributor, 0x1_0000) {
-      shared.write(value, offset, byteCount: byteCount, distributor)
+    let offset = address &- Board.distributor
+    if offset < 0x1_0000 {
+      Interrupts.changingRegisters { shared.write(value, Int(offset), byteCount: byteCount, distributor) }
     } else if let (core, offset) = redistributor(address), offset >= 0x1_0000 {
-      own.write(value, offset - 0x1_0000, byteCount: byteCount, frame(core, 0x1_0000))
+      let frame = frame(core, 0x1_0000)
+      Interrupts.changingRegisters { own.write(value, offset - 0x1_0000, byteCount: byteCount, frame) }
     }
   }
 
-  @inline(__always)
-  private func slot(of address: UInt64) -> (Int, Int)? {
-    let offset = address &- Board.virtioBase
-    guard offset < UInt64(GuestDevices.count) * Board.virtioStride else { return nil }
-    return (Int(offset / Board.virtioStride), Int(offset % Board.virtioStride))
+  /// Its shared interrupts as after power-on: disabled, not pending, not active, edges, of middling priority,
+  /// to its first core.
+  mutating func resetSharedInterrupts() {
+    Interrupts.changingRegisters {
+      for slot in 0..<Devices.count {
+        let id = Int(Board.interrupt(guest: table.index, slot: slot))
+        clear(1 << UInt32(id % 32), id / 32 * 4, distributor)
+        distributor.write8(0xa0, 0x400 + id)
+        let configuration = 0xc00 + id / 16 * 4
+        let edge: UInt32 = 0b10 << UInt32(id % 16 * 2)
+        distributor.write32(distributor.read32(configuration) | edge, configuration)
+        distributor.write64(UInt64(table.firstCore), 0x6000 + id * 8)
+      }
+    }
   }
 
-  private func offset(of address: UInt64, in base: UInt64, _ byteCount: UInt64) -> Int? {
-    address &- base < byteCount ? Int(address - base) : nil
+  /// Disables the private interrupts of one of its cores and forgets them.
+  mutating func resetPrivateInterrupts(_ core: Int) { clear(own.owned.word(0), 0, frame(core, 0x1_0000)) }
+
+  /// ICENABLER, ICPENDR and ICACTIVER.
+  private func clear(_ bits: UInt32, _ offset: Int, _ frame: ControllerFrame) {
+    frame.write32(bits, 0x180 + offset)
+    frame.write32(bits, 0x280 + offset)
+    frame.write32(bits, 0x380 + offset)
   }
 
   /// Which of the guest's cores a redistributor address belongs to, and the offset within its two frames.
@@ -101,7 +114,7 @@ struct Guest: ~Copyable {
   }
 
   private func frame(_ core: Int, _ offset: UInt64) -> ControllerFrame {
-    let base = redistributors.region.base + UInt64(table.firstCore + core) * Board.redistributorStride
+    let base = redistributors.base + UInt64(table.firstCore + core) * Board.redistributorStride
     // Within the window that the device tree gave, as the board has that many cores.
     return ControllerFrame(region: MMIORegion(base: base + offset, size: 0x1_0000)!)
   }

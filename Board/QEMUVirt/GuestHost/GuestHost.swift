@@ -1,110 +1,99 @@
-// Sets a guest up and runs it.
+// Sets the guests up and starts them.
 
 import CMachine
 import DeviceTree
-import DeviceTypes
 import Hypervisor
 import Machine
-import Virtio
 
-/// The guest of the board's one core.
+/// All guests of the board.
 enum GuestHost {
-  // Only this core runs, and what it does here it does with everything masked.
-  // Allocated once and never freed.
-  nonisolated(unsafe) private static var guest: UnsafeMutablePointer<Guest>?
-  nonisolated(unsafe) private static var context = machine_guest()
+  // Set once before any guest runs, allocated once and never freed.
+  nonisolated(unsafe) private static var guests: UnsafeMutablePointer<Guest>?
+  nonisolated(unsafe) private static var count = 0
+  nonisolated(unsafe) private static var givenOptions = BootOptions()
 
-  /// Calls `body` with the guest. Traps before there is one.
-  static func withGuest<Result>(_ body: (inout Guest) -> Result) -> Result {
-    // As above.
-    unsafe body(&guest!.pointee)
+  /// How many guests there are.
+  static var guestCount: Int { unsafe count }
+  /// The boot options.
+  static var options: BootOptions { unsafe givenOptions }
+
+  /// Calls `body` with guest `index`. By reference, for speed: nobody changes it.
+  @inline(__always)
+  static func withGuest<Result>(_ index: Int, _ body: (inout Guest) -> Result) -> Result {
+    // There are as many as the contexts of the cores name.
+    unsafe body(&guests.unsafelyUnwrapped[index])
   }
 
-  /// Runs the guest of `table`, whose kernel and initial RAM disk are in its memory already. Throws, before
-  /// anything runs, what keeps it from that.
-  static func run(_ table: GuestTable, on tree: DeviceTree) throws(GuestError) -> Never {
-    try table.check(against: tree)
+  /// The life of guest `index`.
+  @inline(__always)
+  static func life(of index: Int) -> Locked<GuestLifecycle> {
+    // As above.
+    unsafe guests.unsafelyUnwrapped[index].life
+  }
+
+  /// Runs the guests, whose payloads are in memory already. Throws, before any runs, what keeps them from it.
+  static func run(_ setup: HostSetup, _ options: BootOptions) throws(GuestError) -> Never {
     let controller: InterruptController
     do throws(DeviceTreeError) {
-      controller = try tree.interruptController()
-      // Guest RAM is ours to write until the guest runs.
-      let place = unsafe UnsafeMutableRawPointer(bitPattern: UInt(table.treeAddress)).unsafelyUnwrapped
-      let writer = unsafe DeviceTreeWriter(at: place, capacity: Int(GuestTable.treeByteCountMax))
-      _ = try GuestTree.write(table, deviceCount: GuestDevices.count, into: writer)
+      controller = try setup.tree.interruptController()
     } catch {
       throw .deviceTree(error)
     }
-    // The table says that nothing else is in this memory.
-    let disk = unsafe PrivateMemory(
-      base: UnsafeMutableRawPointer(bitPattern: UInt(table.disk.base)).unsafelyUnwrapped,
-      byteCount: Int(table.disk.size))
-    let place = UnsafeMutablePointer<Guest>.allocate(capacity: 1)
-    unsafe place.initialize(to: Guest(table, disk: MemoryDisk(disk), controller: controller))
-    unsafe guest = place
-    try translate(table)
-    enter(table)
+    let redistributors = MMIORegion(controller.redistributors)!  // `Startup` uses it
+    try setup.check(coreCount: Interrupts.coreCount(redistributors))
+    for i in 0..<setup.guestCount { try OwnMapping.add(setup.tables[i].memory) }
+    try Payload.check(setup.tables[0])
+    unsafe givenOptions = options
+    // From here on this core takes interrupts only where it asks for them.
+    machine_mask_all()
+    Devices.start(setup)
+    let place = UnsafeMutablePointer<Guest>.allocate(capacity: setup.guestCount)
+    for i in 0..<setup.guestCount {
+      let table = setup.tables[i]
+      let translation = try translation(table)
+      unsafe (place + i).initialize(to: Guest(table, translation: translation, controller: controller))
+    }
+    unsafe guests = place
+    unsafe count = setup.guestCount
+    try Cores.start(setup, redistributors)
   }
 
-  private static func translate(_ table: GuestTable) throws(GuestError) {
+  /// What VTTBR_EL2 holds for a guest: its RAM is mapped one to one, and nothing else is.
+  private static func translation(_ table: GuestTable) throws(GuestError) -> UInt64 {
     do throws(StageTwoError) {
       var tables = try StageTwo(TablePool())
       try tables.map(
         guest: table.memory.base, physical: table.memory.base, byteCount: table.memory.size, .normal)
-      machine_write_vtcr(StageTwo<TablePool>.control)
-      machine_write_vttbr(tables.translationBase(identifier: 1))
+      return tables.translationBase(identifier: UInt8(table.index + 1))
     } catch {
       throw .notMappable
     }
   }
+}
 
-  /// Sets what the guest finds at EL1 and jumps to its kernel (Linux, Documentation/arch/arm64/booting.rst).
-  private static func enter(_ table: GuestTable) -> Never {
-    machine_write_hcr(HypervisorConfiguration.guest)
-    machine_invalidate_guest()
-    machine_write_cnthctl(0b11)  // the counter and the physical timer are not trapped
-    machine_write_cntvoff(0)
-    machine_write_vpidr(machine_read_midr())
-    machine_write_vmpidr(machine_read_affinity())
-    machine_write_guest_sctlr(0x30d0_0800)  // MMU and caches off
-    withGuest { $0.power.started(0) }
-    // Nothing else runs: see above.
-    unsafe context.x.0 = table.treeAddress
-    unsafe context.elr = table.memory.base
-    unsafe context.spsr = 0x3c5  // EL1h, everything masked
-    machine_mask_all()
-    unsafe machine_enter_guest(&context, machine_stack_top())
+/// What can be asked of guests, from any core and at any time, without a lock held.
+enum Guests {
+  /// Ends the guest if it runs, and starts it from its payload.
+  static func restart(_ index: Int) { stop(index, .restart) }
+
+  /// Ends the guest.
+  static func powerOff(_ index: Int) { stop(index, .off) }
+
+  /// Ends the guest if it runs; then it becomes `goal`. Does nothing for a guest that does not exist.
+  static func stop(_ index: Int, _ goal: GuestGoal) {
+    guard index >= 0, index < GuestHost.guestCount else { return }
+    GuestHost.life(of: index).with { $0.stop(goal) }
+    Cores.wake(GuestHost.withGuest(index) { $0.table.cores })
   }
-}
 
-/// HCR_EL2 while a guest runs: EL1 is AArch64 (RW); stage 2 (VM) also for its table walks (PTW); FIQs are
-/// ours (FMO), IRQs its own; its SMCs come to us (TSC); pointer authentication is its own (API, APK).
-enum HypervisorConfiguration {
-  static var guest: UInt64 { 1 << 31 | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 19 | 1 << 40 | 1 << 41 }
-}
-
-/// Why a guest cannot be run.
-enum GuestError: Error {
-  /// The board's device tree, or the guest's, cannot be had.
-  case deviceTree(DeviceTreeError)
-  /// The board has less memory than the table gives away.
-  case tooLittleMemory
-  /// There is no arm64 Linux image at the start of the guest's memory.
-  case noKernel
-  /// The kernel or the initial RAM disk does not fit where it is to go.
-  case payloadTooLarge
-  /// The guest's memory cannot be mapped.
-  case notMappable
-}
-
-extension Serial {
-  /// Writes why a guest cannot be run, and what to change.
-  static func put(describing error: GuestError) {
-    switch error {
-    case .deviceTree(let error): put(describing: error)
-    case .tooLittleMemory: put("the board has too little memory for its table of guests; give QEMU -m 2G")
-    case .noKernel: put("there is no arm64 Linux image where the guest's memory starts; load one there")
-    case .payloadTooLarge: put("the kernel or the initial RAM disk is larger than its place in the guest")
-    case .notMappable: put("the guest's memory does not lie on page boundaries below 512 GiB")
+  /// Ends the run once every guest is off.
+  static func endIfAllAreOff() {
+    var anyCrashed = false
+    for i in 0..<GuestHost.guestCount {
+      let (isOff, hasCrashed) = GuestHost.life(of: i).with { ($0.isOff, $0.hasCrashed) }
+      guard isOff else { return }
+      anyCrashed = anyCrashed || hasCrashed
     }
+    Power.off(status: anyCrashed ? 73 : 0)
   }
 }

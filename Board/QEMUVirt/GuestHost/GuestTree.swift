@@ -1,6 +1,7 @@
 // The device tree of a guest, from the same table as everything else.
 
 import DeviceTree
+import Machine
 
 /// Writes device trees for guests.
 enum GuestTree {
@@ -8,7 +9,7 @@ enum GuestTree {
 
   /// Writes the tree of `guest` at its place in guest memory. Returns its length.
   static func write(
-    _ guest: GuestTable, deviceCount: Int, into writer: consuming DeviceTreeWriter
+    _ guest: GuestTable, options: BootOptions, deviceCount: Int, into writer: consuming DeviceTreeWriter
   ) throws(DeviceTreeError) -> Int {
     var writer = writer
     writer.property("compatible", string: "vireo,guest")
@@ -16,7 +17,7 @@ enum GuestTree {
     writer.property("#address-cells", cells: [2])
     writer.property("#size-cells", cells: [2])
     writer.property("interrupt-parent", cells: [controllerHandle])
-    chosen(guest, &writer)
+    chosen(guest, options, &writer)
     cores(guest, &writer)
     writer.beginNode("memory", at: guest.memory.base)
     writer.property("device_type", string: "memory")
@@ -24,18 +25,48 @@ enum GuestTree {
     writer.endNode()
     controller(guest, &writer)
     timerAndFirmware(&writer)
-    for i in 0..<deviceCount { virtio(i, &writer) }
+    for slot in 0..<deviceCount { virtio(guest, slot, &writer) }
     return try writer.finish()
   }
 
-  private static func chosen(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
+  private static func chosen(
+    _ guest: GuestTable, _ options: BootOptions, _ writer: inout DeviceTreeWriter
+  ) {
     writer.beginNode("chosen")
-    writer.property("bootargs", string: guest.arguments)
-    if guest.initrdByteCount != 0 {
+    let text = arguments(guest, options)
+    writer.property("bootargs", string: text.bytes.span.extracting(first: text.count))
+    if guest.initrd.size != 0 {
       writer.property("linux,initrd-start", numbers: [guest.initrdAddress])
-      writer.property("linux,initrd-end", numbers: [guest.initrdAddress + guest.initrdByteCount])
+      writer.property("linux,initrd-end", numbers: [guest.initrdAddress + guest.initrd.size])
     }
     writer.endNode()
+  }
+
+  /// The kernel's command line, with the guest's number.
+  private static func arguments(
+    _ guest: GuestTable, _ options: BootOptions
+  ) -> (bytes: [1200 of UInt8], count: Int) {
+    var bytes = [1200 of UInt8](repeating: 0)
+    var count = 0
+    let given = options.rest
+    if given.isEmpty {
+      append("console=hvc0", &bytes, &count)
+    } else {
+      for i in given.indices {
+        bytes[count] = given[i]
+        count += 1
+      }
+    }
+    append(" vireo.guest=", &bytes, &count)
+    bytes[count] = 0x30 + UInt8(guest.index)
+    return (bytes, count + 1)
+  }
+
+  private static func append(_ text: StaticString, _ bytes: inout [1200 of UInt8], _ count: inout Int) {
+    for i in 0..<text.utf8CodeUnitCount {
+      bytes[count] = Serial.byte(of: text, at: i)
+      count += 1
+    }
   }
 
   private static func cores(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
@@ -83,13 +114,14 @@ enum GuestTree {
     writer.endNode()
   }
 
-  private static func virtio(_ index: Int, _ writer: inout DeviceTreeWriter) {
-    let base = Board.virtioBase + UInt64(index) * Board.virtioStride
+  private static func virtio(_ guest: GuestTable, _ slot: Int, _ writer: inout DeviceTreeWriter) {
+    let base = Board.virtioBase + UInt64(slot) * Board.virtioStride
+    let interrupt = Board.interrupt(guest: guest.index, slot: slot)
     writer.beginNode("virtio_mmio", at: base)
     writer.property("compatible", string: "virtio,mmio")
     writer.property("reg", numbers: [base, Board.virtioStride])
     // Edge: one write to the pending register is one interrupt.
-    writer.property("interrupts", cells: [0, Board.firstUnwiredInterrupt - 32 + UInt32(index), 1])
+    writer.property("interrupts", cells: [0, interrupt - 32, 1])
     writer.property("dma-coherent")
     writer.endNode()
   }

@@ -1,58 +1,97 @@
 // Where everything is on this board, and what each guest gets of it: the one place to change.
+//
+//   0x0800_0000  interrupt controller, UART, virtio-mmio of the board
+//   0x4020_0000  this image
+//   0x4800_0000  QEMU's device tree
+//   0x4a00_0000  RAM disks of the guests, 24 MiB each
+//   0x5000_0000  the kernel as it was loaded, 128 MiB; never written, so that a guest can restart from it
+//   0x5800_0000  the initial RAM disk, likewise
+//   0x6000_0000  RAM of guest 0, 512 MiB; that of the others follows
+//
+// Within its RAM a guest has its kernel at the start, its device tree 112 MiB on and its initial RAM disk
+// 128 MiB on.
 
 import DeviceTree
+import Hypervisor
 import Machine
 
 /// Addresses of the board that guests see too: guest addresses are physical ones.
 enum Board {
+  /// Most guests, most cores, and shared interrupts kept for each guest.
+  static var guestLimit: Int { 4 }
+  static var coreLimit: Int { 8 }
+  static var slotsPerGuest: UInt32 { 8 }
+
   /// The windows that trap, one for each virtio device of a guest.
   static var virtioBase: UInt64 { 0x0a00_0000 }
   static var virtioStride: UInt64 { 0x1000 }
   static var distributor: UInt64 { 0x0800_0000 }
   static var redistributors: UInt64 { 0x080a_0000 }
   static var redistributorStride: UInt64 { 0x2_0000 }
-  /// The first of the shared interrupts that no line of the board is wired to: free to be pended.
-  static var firstUnwiredInterrupt: UInt32 { 176 }
   /// The virtual timer of each core is the guest's.
   static var timerInterrupt: UInt32 { 27 }
+
+  static var diskBase: UInt64 { 0x4a00_0000 }
+  static var diskByteCount: UInt64 { 24 << 20 }
+  static var kernel: AddressRange { AddressRange(base: 0x5000_0000, size: 128 << 20) }
+  static var initrd: AddressRange { AddressRange(base: 0x5800_0000, size: 128 << 20) }
+  static var memoryBase: UInt64 { 0x6000_0000 }
+  static var memoryByteCount: UInt64 { 512 << 20 }
+
+  /// The shared interrupt of a guest's device: none that a line of the board is wired to, so that it is free
+  /// to be pended. 176 to 207.
+  static func interrupt(guest: Int, slot: Int) -> UInt32 {
+    176 + UInt32(guest) * slotsPerGuest + UInt32(slot)
+  }
 }
 
 /// What one guest is made of.
 struct GuestTable {
-  /// RAM, which nothing else is in. The kernel, a Linux arm64 image, is at its start already.
+  /// Which guest it is, from 0 on.
+  var index: Int
+  /// RAM, which nothing else is in.
   var memory: AddressRange
-  /// Length of the initial RAM disk, which is at `initrdAddress` already; 0 for none.
-  var initrdByteCount: UInt64
-  /// Memory behind the guest's disk, which nothing else is in.
+  /// Where its payload was loaded: a Linux arm64 image, and an initial RAM disk, of no bytes for none. The
+  /// kernel's length is that of its file, 0 for what its header says.
+  var kernel: AddressRange
+  var initrd: AddressRange
+  /// Memory behind the guest's RAM disk, which nothing else is in.
   var disk: AddressRange
   /// The guest's first core, and how many it has.
   var firstCore: Int
   var coreCount: Int
-  /// The kernel's command line.
-  var arguments: StaticString
+
+  /// The guests of this board before any boot option: two cores for the first, one for each other.
+  init(index: Int) {
+    self.index = index
+    memory = AddressRange(
+      base: Board.memoryBase + UInt64(index) * Board.memoryByteCount, size: Board.memoryByteCount)
+    kernel = AddressRange(base: Board.kernel.base, size: 0)
+    initrd = AddressRange(base: Board.initrd.base, size: 0)
+    disk = AddressRange(
+      base: Board.diskBase + UInt64(index) * Board.diskByteCount, size: Board.diskByteCount)
+    firstCore = index == 0 ? 0 : index + 1
+    coreCount = index == 0 ? 2 : 1
+  }
 
   static var treeByteCountMax: UInt64 { 0x1_0000 }
   /// Where the guest's device tree goes.
   var treeAddress: UInt64 { memory.base + 0x0700_0000 }
-  /// Where the initial RAM disk is.
+  /// Where the initial RAM disk goes.
   var initrdAddress: UInt64 { memory.base + 0x0800_0000 }
+  /// A bit for each core of the board that is the guest's.
+  var cores: UInt16 { ((1 << UInt16(coreCount)) - 1) << UInt16(firstCore) }
+}
 
-  /// Throws when the board has not what the table gives away, or the guest's memory not what it needs.
-  func check(against tree: DeviceTree) throws(GuestError) {
-    do throws(DeviceTreeError) {
-      let ram = try tree.memory(holding: memory.base)
-      let end = ram.base + ram.size
-      guard memory.base + memory.size <= end, disk.base + disk.size <= end else { throw .missing(.memory) }
-    } catch {
-      throw .tooLittleMemory
-    }
-    // Within the memory that was just found; start.S has mapped it.
-    let image = unsafe UnsafeRawPointer(bitPattern: UInt(memory.base)).unsafelyUnwrapped
-    let magic = unsafe UInt32(littleEndian: image.load(fromByteOffset: 56, as: UInt32.self))
-    guard magic == 0x644d_5241 else { throw .noKernel }  // "ARM\x64"
-    let byteCount = unsafe UInt64(littleEndian: image.load(fromByteOffset: 16, as: UInt64.self))
-    guard byteCount <= treeAddress - memory.base,
-      initrdByteCount <= memory.base + memory.size - initrdAddress
-    else { throw .payloadTooLarge }
-  }
+/// The guests that run, and what their devices have in common.
+struct HostSetup {
+  /// The board's device tree.
+  let tree: DeviceTree
+  /// How many guests there are; the tables of others mean nothing.
+  var guestCount = 1
+  var tables: [4 of GuestTable] = [
+    GuestTable(index: 0), GuestTable(index: 1), GuestTable(index: 2), GuestTable(index: 3),
+  ]
+  /// Whether the packed ring format is offered.
+  var offersPackedRings = true
 }

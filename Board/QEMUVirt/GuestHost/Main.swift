@@ -1,18 +1,13 @@
-// The guest host: an image for EL2 that runs a stock Linux kernel as a guest on our virtio devices.
+// The guest host: an image for EL2 that runs stock Linux kernels as guests on our virtio devices. Its boot
+// options are in Options.swift, its memory map in Layout.swift.
+//
+// QEMU's semihosting, by which the image ends with an exit status, serves guests as well: leave it out where
+// guests are not to be trusted with the files of the machine that QEMU runs on. The image then ends by PSCI.
 
 import DeviceTree
 import Machine
 
 @main struct Main {
-  /// What the guest gets. The kernel and the RAM disk are loaded by QEMU; `initrd=` says how long the latter
-  /// is.
-  private static var table: GuestTable {
-    GuestTable(
-      memory: AddressRange(base: 0x5000_0000, size: 0x2000_0000), initrdByteCount: 0,
-      disk: AddressRange(base: 0x7000_0000, size: 64 << 20), firstCore: 0, coreCount: 1,
-      arguments: "console=hvc0")
-  }
-
   static func main() {
     do throws(StartupError) {
       let tree = try Startup.run()
@@ -26,17 +21,19 @@ import Machine
   }
 
   private static func run(_ tree: DeviceTree) {
-    var table = table
-    do throws(BootOptionError) {
-      table.initrdByteCount = try options(tree).number("initrd=") ?? 0
+    let options = options(tree)
+    var setup = HostSetup(tree: tree)
+    do throws(OptionError) {
+      try setup.apply(options)
     } catch {
-      Serial.put("vireo: initrd= takes the length of the RAM disk in bytes")
+      Serial.put("vireo: ")
+      Serial.put(describing: error)
       return
     }
     do throws(GuestError) {
-      try GuestHost.run(table, on: tree)
+      try GuestHost.run(setup, options)
     } catch {
-      Serial.put("vireo: the guest cannot be run: ")
+      Serial.put("vireo: the guests cannot be run: ")
       Serial.put(describing: error)
     }
   }

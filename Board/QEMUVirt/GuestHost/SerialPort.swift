@@ -5,8 +5,10 @@ import Machine
 import Virtio
 import Wire
 
-/// Output goes to the UART as it is; input comes from what was typed there.
+/// Output goes to the UART as it is; input, for one guest, comes from what was typed there.
 struct SerialPort: ConsoleBackend {
+  let takesInput: Bool
+
   mutating func write(_ range: GuestRange, port: Int) -> UInt32 {
     var done: UInt32 = 0
     while done < range.byteCount {
@@ -15,13 +17,13 @@ struct SerialPort: ConsoleBackend {
       var all = bytes.mutableBytes
       var part = all._mutatingExtracting(first: Int(count))
       range.dropFirst(done).copyOut(to: &part)
-      for i in 0..<Int(count) { Serial.put(byte: bytes[i]) }
+      Serial.exclusively { for i in 0..<Int(count) { Serial.put(byte: bytes[i]) } }
       done += count
     }
     return done
   }
 
-  func hasInput(port: Int) -> Bool { SerialInput.isReady }
+  func hasInput(port: Int) -> Bool { takesInput && SerialInput.isReady }
 
   mutating func read(into range: GuestRange, port: Int) -> UInt32 {
     var bytes = ByteArray<64>()
@@ -34,5 +36,5 @@ struct SerialPort: ConsoleBackend {
     return UInt32(count)
   }
 
-  mutating func emergencyWrite(_ byte: UInt8) { Serial.put(byte: byte) }
+  mutating func emergencyWrite(_ byte: UInt8) { Serial.exclusively { Serial.put(byte: byte) } }
 }

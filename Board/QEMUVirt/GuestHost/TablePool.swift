@@ -1,15 +1,16 @@
-// Pages for stage 2 tables, set apart at link time.
+// Pages for translation tables, set apart at link time.
 
 import Hypervisor
 
-/// Stage 2 tables in memory of the image: enough for RAM in 2 MiB blocks.
+/// Translation tables in memory of the image, all from one pool: three for each guest whose RAM lies in two
+/// blocks of 1 GiB, and one for each such block of the host's own.
 struct TablePool: TablePages, ~Copyable {
   private static let capacity = 16
   private static let pageByteCount: UInt64 = 4096
-  // Only the core that sets a guest up writes them, before a walker reads them. One page more than the
-  // capacity, to find a page boundary in.
+  // Only the first core writes them, before a walker reads them. One page more than the capacity, to find a
+  // page boundary in.
   nonisolated(unsafe) private static var storage = InlineArray<8704, UInt64>(repeating: 0)
-  private var used = 0
+  nonisolated(unsafe) private static var used = 0
   private let base: UInt64
 
   init() {
@@ -19,9 +20,10 @@ struct TablePool: TablePages, ~Copyable {
   }
 
   mutating func take() -> Int? {
-    guard used < Self.capacity else { return nil }
-    defer { used += 1 }
-    return used
+    let page = unsafe Self.used
+    guard page < Self.capacity else { return nil }
+    unsafe Self.used = page + 1
+    return page
   }
 
   func address(of page: Int) -> UInt64 { base + UInt64(page) * Self.pageByteCount }

@@ -11,17 +11,19 @@ func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   unsafe Traps.handle(&context.pointee)
 }
 
-/// An interrupt of the host came while the guest of this core ran: a backend may have news.
+/// An interrupt of the host came while the guest of this core ran.
 @c(machine_guest_interrupt) @used
-func machineGuestInterrupt() {
-  Interrupts.serve()
-  GuestHost.withGuest { $0.devices.poll() }
+func machineGuestInterrupt(_ context: UnsafeMutablePointer<machine_guest>) {
+  // As above.
+  let (guest, core) = unsafe (Int(context.pointee.guest), Int(context.pointee.core))
+  guard Cores.serveInterrupt(guest), GuestHost.life(of: guest).with({ $0.mustLeave }) else { return }
+  Cores.leave(guest: guest, index: core)
 }
 
 /// An asynchronous abort that the guest caused: only an access of ours to something that is not there could.
 @c(machine_guest_error) @used
 func machineGuestError() -> Never {
-  Serial.line("vireo: a system error while a guest ran")
+  Report.line("a system error while a guest ran", guest: nil)
   Power.off(status: 71)
 }
 
@@ -34,37 +36,66 @@ enum Traps {
       context.elr += 4
       call(&context)
     case .systemRegister(let access):
-      // Nothing that is trapped has an effect: it reads as zero and ignores writes.
-      if access.isRead { setRegister(access.register, 0, &context) }
+      systemRegister(access, &context)
       context.elr += 4
     case .waitForEvent: context.elr += 4
     case .undecodableAccess: abort(isFetch: false, &context)
     case .instructionAbort: abort(isFetch: true, &context)
-    case .other: unexpected(context)
+    case .other(let exceptionClass): crash("took an exception of class ", UInt64(exceptionClass), context)
     }
   }
 
+  @inline(__always)
   private static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
     let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
+    let guest = Int(context.guest)
+    let offset = address &- Board.virtioBase
+    let isDevice = offset < UInt64(Devices.count) * Board.virtioStride
+    let (slot, register) = (Int(offset / Board.virtioStride), Int(offset % Board.virtioStride))
     if access.isWrite {
-      let value = access.stored(register(access.register, &context))
-      GuestHost.withGuest { $0.write(value, address, byteCount: access.byteCount) }
+      let value = access.stored(self.register(access.register, &context))
+      if isDevice {
+        Devices.write(value, guest: guest, slot: slot, at: register, byteCount: access.byteCount)
+      } else {
+        GuestHost.withGuest(guest) { $0.write(value, address, byteCount: access.byteCount) }
+      }
     } else {
-      let value = GuestHost.withGuest { $0.read(address, byteCount: access.byteCount) }
+      let value =
+        isDevice
+        ? Devices.read(guest: guest, slot: slot, at: register, byteCount: access.byteCount)
+        : GuestHost.withGuest(guest) { $0.read(address, byteCount: access.byteCount) }
       setRegister(access.register, access.loaded(value), &context)
     }
     context.elr += 4
   }
 
+  /// What is trapped has no effect, reads as zero and ignores writes, but for interrupts between the guest's
+  /// own cores.
+  private static func systemRegister(_ access: SystemRegisterAccess, _ context: inout machine_guest) {
+    if access.isRead { return setRegister(access.register, 0, &context) }
+    guard access.encoding == SystemRegisterAccess.sendInterrupt else { return }
+    let table = GuestHost.withGuest(Int(context.guest)) { $0.table }
+    let value = SoftwareInterrupt.filtered(
+      register(access.register, &context), sender: table.firstCore + Int(context.core), cores: table.cores)
+    if let value { machine_write_icc_sgi1(value) }
+  }
+
   private static func call(_ context: inout machine_guest) {
     let (x0, x1, x2, x3) = (context.x.0, context.x.1, context.x.2, context.x.3)
-    switch GuestHost.withGuest({ $0.power.call(x0, x1, x2, x3, core: 0) }) {
+    let (guest, core) = (Int(context.guest), Int(context.core))
+    let action = GuestHost.life(of: guest).with { $0.call(x0, x1, x2, x3, core: core) }
+    switch action {
     case .result(let value): context.x.0 = UInt64(bitPattern: value)
-    case .wait: machine_wait_for_interrupt()
-    case .powerOff, .restart, .stop, .start:
-      Serial.newLine()
-      Serial.line("vireo: the guest powered off")
-      Power.off(status: 0)
+    case .wait:
+      machine_wait_for_interrupt()
+      context.x.0 = 0
+    case .start(let target, _, _):
+      Cores.wake(1 << UInt16(GuestHost.withGuest(guest) { $0.table.firstCore } + target))
+      context.x.0 = 0
+    case .stop: Cores.leave(guest: guest, index: core)
+    case .powerOff, .restart:
+      Cores.wake(GuestHost.withGuest(guest) { $0.table.cores })
+      Cores.leave(guest: guest, index: core)
     }
   }
 
@@ -79,18 +110,24 @@ enum Traps {
     machine_write_guest_far(machine_read_far())
     machine_write_guest_elr(context.elr)
     machine_write_guest_spsr(context.spsr)
-    let offset: UInt64 = isUser ? (context.spsr & 1 << 4 != 0 ? 0x600 : 0x400) : mode & 1 != 0 ? 0x200 : 0
-    context.elr = machine_read_guest_vbar() + offset
+    let offset: UInt64 =
+      isUser ? (context.spsr & 1 << 4 != 0 ? 0x600 : 0x400) : mode & 1 != 0 ? 0x200 : 0
+    let vector = machine_read_guest_vbar() + offset
+    // An abort of the vector itself would come back for ever.
+    if isFetch && context.elr == vector {
+      crash("has no exception vectors where it says, at ", vector, context)
+    }
+    context.elr = vector
     context.spsr = 0x3c5  // EL1h, everything masked
   }
 
-  /// With the traps that are set, no guest can cause anything else: this is a fault of the host.
-  private static func unexpected(_ context: machine_guest) -> Never {
-    Serial.newLine()
-    Serial.put("vireo: the guest took an exception that it cannot cause, at pc=0x")
-    Serial.put(hex: context.elr)
-    Serial.newLine()
-    Power.off(status: 72)
+  /// Ends a guest that cannot go on; others do.
+  private static func crash(_ text: StaticString, _ value: UInt64, _ context: machine_guest) -> Never {
+    let guest = Int(context.guest)
+    Report.line(text, value, guest: guest)
+    Report.line("crashed at pc=", context.elr, guest: guest)
+    Guests.stop(guest, .crashed)
+    Cores.leave(guest: guest, index: Int(context.core))
   }
 
   @inline(__always)

@@ -36,6 +36,7 @@ MACHINE_WRITE(icc_ctlr, "S3_0_C12_C12_4")
 #define MACHINE_GROUP 0
 #define MACHINE_MASK_BIT 6
 #define MACHINE_TIMER 3 /* in the order of the timer node: secure, EL1, virtual, EL2 */
+#define MACHINE_PRIORITY 0 /* above all that guests may give theirs */
 #define MACHINE_MASK "1"
 MACHINE_WRITE(timer_control, "cnthp_ctl_el2")
 MACHINE_WRITE(timer_compare, "cnthp_cval_el2")
@@ -49,6 +50,7 @@ MACHINE_WRITE(icc_eoir, "S3_0_C12_C8_1")
 #define MACHINE_GROUP 1
 #define MACHINE_MASK_BIT 7
 #define MACHINE_TIMER 2
+#define MACHINE_PRIORITY 0xa0
 #define MACHINE_MASK "2"
 MACHINE_WRITE(timer_control, "cntv_ctl_el0")
 MACHINE_WRITE(timer_compare, "cntv_cval_el0")
@@ -67,12 +69,51 @@ static inline void machine_mask_all(void) { __asm__ volatile("msr daifset, #15" 
 /* Sleeps until an interrupt is pending, masked or not. */
 static inline void machine_wait_for_interrupt(void) { __asm__ volatile("dsb sy\n\twfi" ::: "memory"); }
 
+/* A lock that is given out in the order of asking. All zeros is free. */
+struct machine_lock {
+  uint32_t next;
+  uint32_t owner;
+};
+#ifdef MACHINE_EL2
+static inline void machine_lock_acquire(struct machine_lock *lock) {
+  uint32_t ticket, value, failed;
+  __asm__ volatile(
+      "1: ldaxr %w0, [%3]\n\tadd %w1, %w0, #1\n\tstxr %w2, %w1, [%3]\n\tcbnz %w2, 1b\n\t"
+      "ldar %w1, [%4]\n\tcmp %w1, %w0\n\tb.eq 3f\n\tsevl\n"
+      /* The store of the core before clears the monitor that ldaxr sets, which ends the wait. */
+      "2: wfe\n\tldaxr %w1, [%4]\n\tcmp %w1, %w0\n\tb.ne 2b\n3:"
+      : "=&r"(ticket), "=&r"(value), "=&r"(failed)
+      : "r"(&lock->next), "r"(&lock->owner)
+      : "memory", "cc");
+}
+static inline void machine_lock_release(struct machine_lock *lock) {
+  __asm__ volatile("stlr %w0, [%1]" ::"r"(lock->owner + 1), "r"(&lock->owner) : "memory");
+}
+/* Whether the lock was free, and is now taken. */
+static inline int machine_lock_try(struct machine_lock *lock) {
+  uint64_t both, failed;
+  __asm__ volatile(
+      "1: ldaxr %0, [%2]\n\teor %1, %0, %0, ror #32\n\tcbnz %1, 2f\n\t"
+      "add %0, %0, #1\n\tstxr %w1, %0, [%2]\n\tcbnz %w1, 1b\n2:"
+      : "=&r"(both), "=&r"(failed)
+      : "r"(lock)
+      : "memory", "cc");
+  return failed == 0;
+}
+#else /* an image at EL1 has one core */
+static inline void machine_lock_acquire(struct machine_lock *lock) { (void)lock; }
+static inline void machine_lock_release(struct machine_lock *lock) { (void)lock; }
+static inline int machine_lock_try(struct machine_lock *lock) { return lock != 0; }
+#endif
+
 #ifdef MACHINE_EL2
 /* What guest.S saves of a guest; the layout is repeated there. */
 struct machine_guest {
   uint64_t x[31];
   uint64_t elr;
   uint64_t spsr;
+  uint32_t guest; /* which guest this is, and which of its cores */
+  uint32_t core;
 };
 MACHINE_READ(esr, "esr_el2")
 MACHINE_READ(far, "far_el2")
@@ -92,12 +133,37 @@ MACHINE_WRITE(guest_elr, "elr_el1")
 MACHINE_WRITE(guest_spsr, "spsr_el1")
 MACHINE_READ(guest_vbar, "vbar_el1")
 MACHINE_READ(context, "tpidr_el2")
+MACHINE_WRITE(guest_mdscr, "mdscr_el1")
+MACHINE_WRITE(guest_timer_control, "cntv_ctl_el0")
+MACHINE_WRITE(guest_physical_timer_control, "cntp_ctl_el0")
+MACHINE_WRITE(icc_sgi0, "S3_0_C12_C11_7")
+MACHINE_WRITE(icc_sgi1, "S3_0_C12_C11_5")
+MACHINE_WRITE(guest_icc_igrpen, "S3_0_C12_C12_7")
+MACHINE_WRITE(guest_icc_active, "S3_0_C12_C9_0")
+MACHINE_WRITE(ich_vmcr, "S3_4_C12_C11_7")
 /* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at
    `stack`. */
 _Noreturn void machine_enter_guest(struct machine_guest *context, uint64_t stack);
-/* After the tables of a guest were written: what the walkers remember is gone on every core. */
+/* What the walkers of every core remember of the guest in VTTBR_EL2 is gone. */
 static inline void machine_invalidate_guest(void) {
-  __asm__ volatile("dsb ishst\n\ttlbi alle1is\n\tdsb ish\n\tisb" ::: "memory");
+  __asm__ volatile("dsb ishst\n\ttlbi vmalls12e1is\n\tdsb ish\n\tisb" ::: "memory");
+}
+/* Where a core of the board begins: called by the firmware with the number of the core, which has the stack of
+   that number, from 1 on. It calls machine_core. */
+void machine_secondary(void);
+/* Orders tables of ours that were written before every later use of what they map. */
+static inline void machine_mapped(void) { __asm__ volatile("dsb ish\n\tisb" ::: "memory"); }
+/* The level 1 table of our own mapping. */
+static inline uint64_t *machine_translation(void) {
+  uint64_t base;
+  __asm__ volatile("mrs %0, ttbr0_el2" : "=r"(base));
+  return (uint64_t *)(base & 0x0000fffffffffffe);
+}
+/* What was written to memory is there for cores with their caches off, and is what they execute. The range
+   consists of whole lines of 64 bytes. */
+static inline void machine_clean(uint64_t start, uint64_t end) {
+  for (uint64_t line = start; line < end; line += 64) __asm__ volatile("dc civac, %0" ::"r"(line) : "memory");
+  __asm__ volatile("dsb ish\n\tic ialluis\n\tdsb ish\n\tisb" ::: "memory");
 }
 /* SMCCC call to the firmware below. */
 static inline int64_t machine_smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c) {
@@ -143,6 +209,9 @@ MACHINE_SYMBOL(heap_start)
 MACHINE_SYMBOL(heap_end)
 MACHINE_SYMBOL(device_memory_start)
 MACHINE_SYMBOL(device_memory_end)
+MACHINE_SYMBOL(core_stacks)
+MACHINE_SYMBOL(core_stacks_end)
+MACHINE_SYMBOL(core_stack_stride)
 
 /* What x0 held at entry: the device tree, or 0 from a bare ELF boot. */
 uint64_t machine_boot_argument(void);

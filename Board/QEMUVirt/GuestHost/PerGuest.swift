@@ -1,0 +1,28 @@
+// A thing for each guest, in one place from start to end.
+
+/// One `Element` for each guest, allocated once and never freed.
+@safe struct PerGuest<Element: ~Copyable>: ~Copyable {
+  private let elements: UnsafeMutablePointer<Element>
+  let count: Int
+
+  /// Makes the element of each guest.
+  init(count: Int, _ make: (Int) -> Element) {
+    self.count = count
+    unsafe elements = UnsafeMutablePointer<Element>.allocate(capacity: count)
+    for i in 0..<count { unsafe (elements + i).initialize(to: make(i)) }
+  }
+
+  /// The element of a guest. Traps on one that does not exist.
+  subscript(guest: Int) -> Element {
+    unsafeAddress {
+      precondition(guest >= 0 && guest < count, "no such guest")
+      // Within what was allocated.
+      return unsafe UnsafePointer(elements + guest)
+    }
+    unsafeMutableAddress {
+      precondition(guest >= 0 && guest < count, "no such guest")
+      // As above; who may change `self` has all elements.
+      return unsafe elements + guest
+    }
+  }
+}
