@@ -32,7 +32,7 @@ let board = Context.environment["BOARD"]
 let package = Package(
   name: "vireo",
   products: [
-    .library(name: "Vireo", targets: ["Wire", "Virtio", "DeviceTypes"]),
+    .library(name: "Vireo", targets: ["Wire", "Virtio", "DeviceTypes", "SCMI"]),
     .library(name: "vireo-c", type: .static, targets: ["CInterface"]),
   ],
   traits: [
@@ -48,6 +48,7 @@ let package = Package(
     .target(
       name: "DriverChecks", dependencies: ["Wire"], path: "Board/QEMUVirt/Drivers/Checks",
       swiftSettings: common + noHeap),
+    .target(name: "SCMI", dependencies: ["Wire"], swiftSettings: common + noHeap),
     .target(name: "Hypervisor", swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(
@@ -63,6 +64,7 @@ if board == nil {
       name: "TestSupport", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/TestSupport",
       swiftSettings: hosted),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: hosted),
+    .testTarget(name: "SCMITests", dependencies: ["SCMI", "Wire"], swiftSettings: hosted),
     .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: hosted),
     .testTarget(
       name: "VirtioTests", dependencies: ["TestSupport", "Virtio", "Wire"], swiftSettings: hosted),

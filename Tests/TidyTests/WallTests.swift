@@ -12,6 +12,7 @@ import Testing
     "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
     "Hypervisor": [],
+    "SCMI": ["Wire"],
     "Machine": ["CMachine", "DeviceTree", "_Volatile"],
   ]
 
@@ -28,6 +29,7 @@ import Testing
     "Sources/Virtio/Memory/RingArea.swift",
     "Sources/Virtio/Virtqueue/SlotTable.swift",
     "Sources/Wire/ByteArray.swift",
+    "Sources/Wire/Fields.swift",
   ]
 
   static func swiftSources(_ folder: String = "Sources") -> [String] {

@@ -1,0 +1,54 @@
+// SCMI: the messages that every protocol has.
+
+import Wire
+
+extension SCMIPlatform where Backend: ~Copyable {
+  /// PROTOCOL_VERSION (0x0): the version that the agent uses, which is the highest before any negotiation.
+  mutating func version(_ call: Call, _ reply: inout MutableRawSpan) -> Int {
+    let protocolID = call.header.protocolID
+    reply.store(call.isLegacy ? protocolID.legacyVersion : protocolID.version, at: 8)
+    return 4
+  }
+
+  /// PROTOCOL_MESSAGE_ATTRIBUTES (0x2): NOT_FOUND for a message that the agent does not have.
+  mutating func messageAttributes(
+    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan, hasFastChannels: Bool = false
+  ) throws(SCMIStatus) -> Int {
+    let message: UInt32 = request.load(at: 4)
+    var attributes: UInt32 = 0
+    if message == UInt32(CommonMessage.negotiateVersion) {
+      guard canNegotiate(call) else { throw .notFound }
+    } else {
+      guard message < 16 else { throw .notFound }
+      let rule = call.header.protocolID.rule(UInt8(message))
+      guard (call.isLegacy ? rule.legacyLength : rule.length) != MessageRule.none else { throw .notFound }
+      guard rule.traits & MessageRule.isConditional == 0 || isOffered(rule, call) else { throw .notFound }
+      if hasFastChannels && rule.traits & MessageRule.hasFastChannel != 0 { attributes = 1 }
+    }
+    reply.store(attributes, at: 8)
+    return 4
+  }
+
+  /// NEGOTIATE_PROTOCOL_VERSION (0x10), the only message above 15. An agent can go to the version of SCMI 2.0
+  /// and back; a lower minor version has nothing that the higher one lacks.
+  mutating func negotiate(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
+    guard call.header.message == CommonMessage.negotiateVersion, canNegotiate(call) else { throw .notFound }
+    guard request.byteCount == 8 else { throw .protocolError }
+    let protocolID = call.header.protocolID
+    let wanted: UInt32 = request.load(at: 4)
+    let bit = protocolID.bit
+    if wanted != 0 && wanted == protocolID.legacyVersion {
+      agents[call.agent].legacyProtocols |= bit
+    } else if wanted >> 16 == protocolID.version >> 16 && wanted <= protocolID.version {
+      agents[call.agent].legacyProtocols &= ~bit
+    } else {
+      throw .notSupported
+    }
+    return 0
+  }
+
+  /// SCMI 2.0 has no negotiation; who came to its version by negotiation can do it again.
+  private mutating func canNegotiate(_ call: Call) -> Bool {
+    agents[call.agent].description.profile == .version32
+  }
+}

@@ -1,0 +1,97 @@
+// The SCMI platform: bytes of a command in, bytes of the response out, the agent named by the channel. Agents
+// are not trusted; the bytes were fetched once, into memory that no agent can write.
+
+import Wire
+
+/// An SCMI platform for up to `agentLimit` agents (at most 32) and `resourceLimit` resources of each kind.
+///
+/// A channel gives every command to `handle`, sends the response, and then sends what `nextMessage` has as
+/// long as there is room. One call does work bounded by `resourceLimit` and by the length of the response.
+public struct SCMIPlatform<
+  Backend: PlatformBackend & ~Copyable, let agentLimit: Int, let resourceLimit: Int
+>: ~Copyable {
+  /// The board.
+  public var backend: Backend
+  /// How many agents there are.
+  public internal(set) var agentCount = 0
+  var agents = [agentLimit of AgentState<resourceLimit>](repeating: AgentState())
+  var clocks = [resourceLimit of ClockState](repeating: ClockState())
+
+  /// A platform without agents.
+  public init(backend: consuming Backend) {
+    precondition(agentLimit > 0 && agentLimit <= 32, "a platform has 1 to 32 agents")
+    precondition(resourceLimit > 0 && resourceLimit <= 1024, "a kind has 1 to 1024 resources")
+    self.backend = backend
+  }
+
+  deinit {}
+
+  /// Answers one command: writes the response with its header to the start of `reply` and returns its length
+  /// in bytes, which is at least 8. Returns 0, and writes nothing, for a request without a whole header or
+  /// without room for a status: the channel then reports the error its own way.
+  ///
+  /// `request` starts with the message header. It must not change during the call. Traps when there is no
+  /// such agent.
+  public mutating func handle(
+    _ request: RawSpan, from agent: AgentID, into reply: inout MutableRawSpan
+  ) -> Int {
+    guard request.byteCount >= MessageHeader.byteCount, reply.byteCount >= 8 else { return 0 }
+    let header = MessageHeader(word: request.load(at: 0))
+    reply.store(header.word, at: 0)
+    do throws(SCMIStatus) {
+      let count = try respond(header, index(of: agent), request, &reply)
+      reply.store(SCMIStatus.success.rawValue, at: 4)
+      return 8 + count
+    } catch {
+      reply.store(error.rawValue, at: 4)
+      return 8
+    }
+  }
+
+  /// The place of an agent of our own in `agents`.
+  @inline(__always)
+  mutating func index(of agent: AgentID) -> Int {
+    let index = Int(agent.rawValue) - 1
+    precondition(index >= 0 && index < agentCount, "there is no such agent")
+    return index
+  }
+
+  /// Checks what the message tables say and calls the protocol. Returns the bytes after the status.
+  @inline(__always)
+  private mutating func respond(
+    _ header: MessageHeader, _ agent: Int, _ request: RawSpan, _ reply: inout MutableRawSpan
+  ) throws(SCMIStatus) -> Int {
+    guard header.isCommand else { throw .protocolError }
+    let (protocolID, message) = (header.protocolID, header.message)
+    guard protocolID.index < ProtocolID.count else { throw .notSupported }
+    let bit = protocolID.bit
+    guard agents[agent].visibleProtocols & bit != 0 else { throw .notSupported }
+    guard agents[agent].deniedProtocols & bit == 0 else { throw .denied }
+    let call = Call(agent: agent, header: header, isLegacy: agents[agent].legacyProtocols & bit != 0)
+    if message >= 16 { return try negotiate(call, request) }
+    let rule = protocolID.rule(message)
+    let length = call.isLegacy ? rule.legacyLength : rule.length
+    guard length != MessageRule.none else { throw .notFound }
+    let given = request.byteCount - MessageHeader.byteCount
+    guard given == Int(length) || (rule.traits & MessageRule.isVariable != 0 && given > Int(length)) else {
+      throw .protocolError
+    }
+    guard reply.byteCount >= 8 + Int(rule.replyLength) else { throw .protocolError }
+    guard rule.traits & MessageRule.isConditional == 0 || isOffered(rule, call) else {
+      throw .notSupported
+    }
+    switch protocolID {
+    case .base: return try base(message, call, request, &reply)
+    case .clock: return try clock(message, call, request, &reply)
+    default: throw .notSupported
+    }
+  }
+
+  /// Whether a message that not every agent has is there for this one.
+  mutating func isOffered(_ rule: MessageRule, _ call: Call) -> Bool {
+    if rule.traits & MessageRule.notifies != 0 {
+      return agents[call.agent].description.hasPlatformToAgentChannel
+    }
+    return backend.hasDevices
+  }
+}

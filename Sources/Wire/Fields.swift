@@ -1,0 +1,33 @@
+// Little-endian fields of messages in private memory. Offsets come from our own code; a field that does not
+// fit is our own bug and traps.
+
+extension RawSpan {
+  /// The little-endian field at byte `offset`, which need not be aligned. Traps when it does not fit.
+  @inline(__always)
+  public func load<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self, at offset: Int) -> T {
+    // Checked: `unsafeLoadUnaligned` itself preconditions that the field lies within the span; every bit
+    // pattern of an integer is a value.
+    unsafe T(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+}
+
+extension MutableRawSpan {
+  /// Stores `value` little-endian at byte `offset`. Traps when it does not fit.
+  @inline(__always) @_lifetime(self: copy self)
+  public mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+    storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+  }
+}
+
+extension ByteArray {
+  /// The bytes of `text`, as many as fit, and zeros after them.
+  public init(_ text: StaticString) {
+    self.init()
+    let size = min(count, text.utf8CodeUnitCount)
+    for i in 0..<size {
+      // A literal of more than one scalar is stored as UTF-8 bytes, of which there are `utf8CodeUnitCount`.
+      precondition(text.hasPointerRepresentation, "a text is a string literal")
+      self[i] = unsafe text.utf8Start[i]
+    }
+  }
+}
