@@ -61,7 +61,7 @@ public func queueCreate(
 }
 
 /// Whether the regions satisfy what `GuestRegion` and `GuestMemory` would otherwise trap on.
-private func regionsAreValid(_ regions: UnsafePointer<vireo_region>, _ count: Int) -> Bool {
+func regionsAreValid(_ regions: UnsafePointer<vireo_region>, _ count: Int) -> Bool {
   guard count > 0 else { return false }
   for i in 0..<count {
     let a = unsafe regions[i]
@@ -181,7 +181,7 @@ public func queueEndService(_ queue: OpaquePointer?) -> UInt32 {
 }
 
 @inline(never)
-private func status(_ fault: DriverFault) -> vireo_status {
+func status(_ fault: DriverFault) -> vireo_status {
   switch fault {
   case .addressOutsideMemory: VIREO_ADDRESS_OUTSIDE_MEMORY
   case .misalignedRing: VIREO_MISALIGNED_RING

@@ -108,6 +108,21 @@ public struct ScratchDevice: VirtioDevice, ~Copyable {
     while let index = parked.takeQueue() { context.queues[index].use(parked.takeChain(), written: 0) }
   }
 
+  /// Ready when nothing is parked.
+  public mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness {
+    parked.isEmpty ? .ready : .busy
+  }
+
+  /// The configuration.
+  public func save(into state: inout StateWriter) {
+    for byte in self.state.configuration { state.append(byte) }
+  }
+
+  /// The configuration.
+  public mutating func restore(from state: inout StateReader, features: Features) throws(StateFault) {
+    for i in self.state.configuration.indices { self.state.configuration[i] = try state.next() }
+  }
+
   /// Reads what the driver sent and answers 0xa5 in every device-writable byte; the number of these.
   private static func fill(
     _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue, _ state: ScratchState
@@ -141,6 +156,8 @@ private struct ParkedList: ~Copyable {
     chains[queues.count] = consume chain
     queues.append(queue)
   }
+
+  var isEmpty: Bool { queues.isEmpty }
 
   /// The queue of the buffer parked last.
   mutating func takeQueue() -> Int? { queues.popLast() }

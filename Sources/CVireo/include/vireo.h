@@ -1,19 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * vireo.h - the C interface of Vireo: virtio 1.4 in a library without a runtime.
+ * vireo.h - the C interface of Vireo: virtio 1.4 devices in a library without a runtime.
  *
- * This header covers the device side of a virtqueue. The embedder owns guest memory, register traps and
- * notifications; the library owns the ring: every index, address and length that a guest writes is checked
- * here, and no guest can make a function of this header crash, loop or allocate.
+ * DESCRIPTION
+ *   Two layers, which can be used side by side:
  *
- * Threads: the functions keep no state of their own. Calls on different queues may run at the same time;
- * calls on one queue must not.
+ *   vireo_device   a whole device behind a virtio-mmio register window (virtio 1.4 section 4.2): create one
+ *                  for its type, forward the guest's register accesses, and give it a backend as a table of
+ *                  functions. Block, network, console and entropy devices are there.
+ *   vireo_queue    the device side of one virtqueue, for those who have a transport and devices of their own.
  *
- * Memory: objects live in storage that the caller provides. No function allocates. The library needs no more
- * of the C library than memcpy, memmove and memset.
+ *   The embedder owns guest memory, traps, interrupts and backends; the library owns the protocol. Every
+ *   index, address and length that a guest writes is checked here: no guest can make a function of this
+ *   header crash, loop or allocate, and a guest that breaks the protocol finds DEVICE_NEEDS_RESET set.
  *
- * Stability: within a major version functions and constants are only added. Structures marked "opaque" keep
- * their size within a major version; their contents are not part of the interface.
+ * A VMM IN SIX STEPS
+ *   1. Describe guest memory as a table of vireo_region.
+ *   2. Allocate vireo_entropy_size() bytes, aligned to vireo_device_align(), and call vireo_entropy_create().
+ *   3. On a trapped access to the device's window call vireo_device_read() or vireo_device_write(), then
+ *      vireo_device_run() as long as it sets `more`.
+ *   4. Drive the interrupt line as the `interrupt` callback says.
+ *   5. When the backend has news call vireo_device_poll(), then vireo_device_run() as in step 3.
+ *   6. Announce the window in the device tree: compatible = "virtio,mmio", 0x200 bytes or more.
+ *
+ * THREADS
+ *   The library has no state of its own and starts no threads. Calls on different devices or queues may run
+ *   at the same time; calls on one must not: hold a lock of yours. Callbacks run within the call that caused
+ *   them, on its thread; within one, calls on the same device are refused with VIREO_WRONG_STATE. Only
+ *   vireo_version() and the functions that return sizes may be called at any time.
+ *
+ * MEMORY
+ *   Objects live in storage that the caller provides, moves nowhere and frees when it no longer uses them;
+ *   there is nothing to destroy. No function allocates. All that the library may ask of its surroundings is
+ *   memcmp, memcpy, memmove, memset, __stack_chk_fail and __stack_chk_guard, which any C library has.
+ *
+ * RETURN VALUE
+ *   A vireo_status, unless said. A null pointer where none is allowed is VIREO_BAD_ARGUMENT.
+ *
+ * STABILITY
+ *   Within a major version functions, constants and fields at the end of "settings" structures are only
+ *   added, and what is there keeps its meaning. Settings structures begin with their size, so that a program
+ *   that was compiled with an older header goes on working. Structures marked "opaque" keep their size; their
+ *   contents are not part of the interface. States saved by an older version of the same major version can be
+ *   restored.
  */
 #ifndef VIREO_H
 #define VIREO_H
@@ -26,7 +55,10 @@ extern "C" {
 #endif
 
 #define VIREO_VERSION_MAJOR 0
-#define VIREO_VERSION_MINOR 1
+#define VIREO_VERSION_MINOR 2
+
+/* The version of the library: the major version times 65536, plus the minor version. */
+uint32_t vireo_version(void);
 
 /* What a function did. Everything from VIREO_DRIVER_FAULT on means that the guest's driver broke the
  * protocol: set DEVICE_NEEDS_RESET (virtio 1.4 section 2.1.2) and stop using the queue. */
@@ -34,7 +66,17 @@ typedef enum vireo_status {
   VIREO_OK = 0,
   VIREO_EMPTY = 1,            /* nothing (more) to return: no buffer available, no element left */
   VIREO_BAD_ARGUMENT = 2,     /* a null pointer, storage too small or misaligned, overlapping regions */
-  VIREO_WRONG_STATE = 3,      /* the buffer was used already, or the queue is not ready */
+  VIREO_WRONG_STATE = 3,      /* the buffer was used already, the queue is not ready, or the call is within a
+                               * callback of the same device */
+  VIREO_BUSY = 4,             /* something is with the backend: complete it, poll, and try again */
+  VIREO_PENDING = 5,          /* of a callback: the request ends later, by a completion call */
+  VIREO_UNKNOWN_TOKEN = 6,    /* no request has this token: completed before, or never started */
+  VIREO_TOO_SMALL = 7,        /* the bytes do not fit into the room given */
+  VIREO_BAD_STATE = 8,        /* not a saved state: cut off, too long, or with impossible values */
+  VIREO_UNKNOWN_VERSION = 9,  /* a saved state of a version that this library does not read */
+  VIREO_OTHER_DEVICE = 10,    /* a saved state of another type, or of a device with more features or queues */
+  VIREO_IO_ERROR = 11,        /* of a callback or completion: the request failed */
+  VIREO_UNSUPPORTED = 12,     /* of a callback or completion: there is no such operation */
   VIREO_DRIVER_FAULT = 16,    /* a fault without a name of its own below */
   VIREO_ADDRESS_OUTSIDE_MEMORY = 17,
   VIREO_MISALIGNED_RING = 18,
@@ -113,6 +155,104 @@ vireo_status vireo_queue_use(vireo_queue *queue, vireo_buffer *buffer, uint32_t 
 
 /* Ends a service call: publishes what was used and says what is left to do. */
 uint32_t vireo_queue_end_service(vireo_queue *queue);
+
+/* ---------------------------------------------------------------- devices ----------------------------------
+ * */
+
+/* A device. Opaque; lives in the caller's storage. */
+typedef struct vireo_device vireo_device;
+
+/* Drives the device's interrupt line: level-sensitive, active high, as a virtio-mmio node describes it.
+ * Called with 1 for each new event, even while the line is high already, so that an edge-triggered line can
+ * pulse; with 0 when the driver has acknowledged all events. */
+typedef void vireo_interrupt_function(void *context, int asserted);
+
+/* What all devices have in common. */
+typedef struct vireo_device_settings {
+  size_t struct_size;                   /* sizeof(vireo_device_settings) */
+  const vireo_region *regions;          /* guest memory, the largest region first; kept, not copied */
+  size_t region_count;
+  vireo_interrupt_function *interrupt;
+  void *interrupt_context;              /* for `interrupt`; may be null, as every context */
+  uint64_t withheld_features;           /* feature bits 0 to 63 that are not to be offered; usually 0 */
+} vireo_device_settings;
+
+/* The alignment of every device's storage, in bytes. A power of two. */
+size_t vireo_device_align(void);
+
+/* A guest's read of `byte_count` bytes at `offset` of the register window. Any width, offset and alignment
+ * may be given, for they come from the guest: what the window does not have reads as 0. `value` gets the
+ * bytes as a little-endian number. */
+vireo_status vireo_device_read(vireo_device *device, uint64_t offset, uint32_t byte_count, uint64_t *value);
+
+/* A guest's write to the register window; the same holds. A write to QueueNotify serves that queue before it
+ * returns, within its budget, unless notifications are deferred. */
+vireo_status vireo_device_write(vireo_device *device, uint64_t offset, uint32_t byte_count, uint64_t value);
+
+/* An available buffer notification that came by another way than the register, such as an ioeventfd. `queue`
+ * comes from the guest: one that does not exist is ignored. */
+vireo_status vireo_device_notify(vireo_device *device, uint32_t queue);
+
+/* 1: notifications only mark their queue, and vireo_device_run() does the work, for a VMM that serves devices
+ * on a thread of their own. 0, as at creation: notifications serve their queue. */
+vireo_status vireo_device_defer(vireo_device *device, int deferred);
+
+/* Serves every queue that has work, once, within its budget. `more` (may be null) is set to 1 when there is
+ * still some: call again, at the latest when nothing else is to be done, for no notification will come. */
+vireo_status vireo_device_run(vireo_device *device, int *more);
+
+/* The backend has news: completions, input, a new size, a link that went up. Takes at most what the budgets
+ * allow; follow it with vireo_device_run(). */
+vireo_status vireo_device_poll(vireo_device *device);
+
+/* Bounds the buffers that one call takes from each queue: 1 to 32768. At creation 256. */
+vireo_status vireo_device_set_budget(vireo_device *device, uint32_t buffers);
+
+/* Resets the device as its driver would, for a reset of the whole guest. VIREO_BUSY: some request is still
+ * with the backend; complete it and poll, and the reset ends. No callback gets guest memory after a reset. */
+vireo_status vireo_device_reset(vireo_device *device);
+
+/* What the driver did: VIREO_OK, or, since it broke the protocol, the status from VIREO_DRIVER_FAULT on that
+ * says how. The guest sees DEVICE_NEEDS_RESET then. Not part of a saved state. */
+vireo_status vireo_device_fault(vireo_device *device);
+
+/* Saves what the driver can tell about the device into `capacity` bytes. `size` gets the length, also with
+ * VIREO_TOO_SMALL, so that a call with capacity 0 (and a null pointer) asks for it; it does not change while
+ * the guest is stopped. Guest memory, settings and backend are not in it: they are the embedder's.
+ *
+ * The guest's processors are stopped, and neither notify, run nor poll is called from then on. VIREO_BUSY:
+ * the backend is at some requests; complete them and save again. Buffers that the device has not finished go
+ * back to their rings, so a state can be saved in the middle of work, and the device may also go on
+ * afterwards (vireo_device_run()). */
+vireo_status vireo_device_save(vireo_device *device, void *bytes, size_t capacity, size_t *size);
+
+/* Continues where a device stopped whose state this is, in this process or another one: a device of the same
+ * type, made with the same settings, over the same guest memory. Call vireo_device_run() then.
+ *
+ * The bytes may come from anyone: what is wrong with them is a status (VIREO_BAD_STATE,
+ * VIREO_UNKNOWN_VERSION, VIREO_OTHER_DEVICE), and the device is then as after a reset. VIREO_BUSY: see
+ * vireo_device_reset(). */
+vireo_status vireo_device_restore(vireo_device *device, const void *bytes, size_t size);
+
+/* ---------------------------------------------------------------- entropy ----------------------------------
+ * */
+
+/* Writes up to `byte_count` random bytes and returns how many. 0: none now; the guest waits, and the next
+ * vireo_device_poll() asks again. `bytes` is guest memory. */
+typedef uint32_t vireo_entropy_function(void *context, void *bytes, uint32_t byte_count);
+
+typedef struct vireo_entropy_settings {
+  size_t struct_size; /* sizeof(vireo_entropy_settings) */
+  vireo_entropy_function *fill;
+  void *context;
+} vireo_entropy_settings;
+
+/* Bytes of storage for an entropy device. */
+size_t vireo_entropy_size(void);
+
+/* Makes an entropy device (virtio 1.4 section 5.4), in reset state. */
+vireo_status vireo_entropy_create(void *storage, size_t storage_size, const vireo_device_settings *common,
+                                  const vireo_entropy_settings *settings, vireo_device **device);
 
 #ifdef __cplusplus
 }

@@ -146,6 +146,28 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
     }
   }
 
+  // MARK: State
+
+  /// Uses what the backend has finished. What is left of the requests it is at keeps the state from being
+  /// saved.
+  public mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness {
+    drain()
+    slots.retire(&context, inOrder: context.features.contains(.inOrder))
+    return slots.isEmpty ? .ready : .busy
+  }
+
+  /// The size that the driver reads, and its cache mode.
+  public func save(into state: inout StateWriter) {
+    state.append(configuration.sectorCount)
+    state.append(configuration.writeback)
+  }
+
+  /// A size that is another now is announced at the next poll.
+  public mutating func restore(from state: inout StateReader, features: Features) throws(StateFault) {
+    configuration.sectorCount = try state.next()
+    configuration.writeback = try state.nextFlag() ? 1 : 0
+  }
+
   /// Whether the backend let go of all that was forgotten.
   public var isQuiescent: Bool {
     mutating get {

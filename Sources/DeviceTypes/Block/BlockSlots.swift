@@ -34,6 +34,8 @@ struct BlockSlots: ~Copyable {
 
   /// Whether there is no free slot.
   var isFull: Bool { taken == .max }
+  /// Whether no request is held.
+  var isEmpty: Bool { taken == 0 }
   /// Whether no request forgotten by a reset is still with the backend.
   var isQuiescent: Bool { abandoned == 0 }
 

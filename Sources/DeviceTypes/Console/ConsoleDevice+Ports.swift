@@ -14,6 +14,7 @@ enum PortMessage {
   static var resize: UInt8 { 16 }
   static var close: UInt8 { 32 }
   static var open: UInt8 { 64 }
+  static var all: UInt8 { 127 }
 }
 
 /// One port of a console device.
@@ -37,6 +38,8 @@ struct PortState: ~Copyable {
   var owed: UInt8 = 0
 
   var output: OutputBuffer?
+  /// Bytes of the next output buffer that were taken before it was given back.
+  var takenByteCount: UInt32 = 0
 
   func owes(_ message: UInt8) -> Bool { owed & message != 0 }
 
@@ -208,7 +211,7 @@ extension ConsoleDevice where Backend: ~Copyable {
     }
   }
 
-  private mutating func setDriverOpen(_ isOpen: Bool, _ port: Int) {
+  mutating func setDriverOpen(_ isOpen: Bool, _ port: Int) {
     if ports[port].isDriverOpen == isOpen { return }
     ports[port].isDriverOpen = isOpen
     backend.setDriverOpen(isOpen, port: port)
@@ -219,5 +222,6 @@ extension ConsoleDevice where Backend: ~Copyable {
     ports[port].forgetDriver()
     ports[port].owed = 0
     ports[port].output = nil
+    ports[port].takenByteCount = 0
   }
 }

@@ -111,6 +111,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
           let taken = part.byteCount == 0 ? 0 : backend.write(part, port: port)
           precondition(taken <= part.byteCount, "a backend that took too much")
           left -= taken
+          buffer.takenByteCount += taken
           if taken < range.byteCount {
             // Our limit, or a busy backend: the buffer waits, and those behind it stay in the ring.
             if taken == part.byteCount { queue.needsService = true }
@@ -129,8 +130,13 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
     _ port: Int, _ queue: inout DeviceVirtqueue
   ) throws(DriverFault) -> OutputBuffer? {
     if let waiting = ports[port].output.take() { return waiting }
-    guard let chain = try queue.next() else { return nil }
-    return OutputBuffer(chain: chain)
+    guard var chain = try queue.next() else { return nil }
+    let taken = ports[port].takenByteCount
+    if taken != 0 {
+      ports[port].takenByteCount = 0
+      _ = try chain.skip(taken, queue)
+    }
+    return OutputBuffer(chain: chain, takenByteCount: taken)
   }
 
   // MARK: Input
@@ -178,7 +184,9 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
   /// Forgets the output that waits.
   public mutating func resetQueue(_ index: Int) {
     let port = ConsoleQueue.port(index)
-    if index == ConsoleQueue.transmit(port) { ports[port].output = nil }
+    guard index == ConsoleQueue.transmit(port) else { return }
+    ports[port].output = nil
+    ports[port].takenByteCount = 0
   }
 }
 
@@ -189,8 +197,13 @@ struct OutputBuffer: ~Copyable {
   var rest: GuestRange?
   /// The port has been taken away since: the rest is for nobody.
   var isStale = false
+  /// Bytes that the backend has taken.
+  var takenByteCount: UInt32
 
-  init(chain: consuming DescriptorChain) { self.chain = chain }
+  init(chain: consuming DescriptorChain, takenByteCount: UInt32) {
+    self.chain = chain
+    self.takenByteCount = takenByteCount
+  }
 
   consuming func endOutput() -> DescriptorChain { chain }
 

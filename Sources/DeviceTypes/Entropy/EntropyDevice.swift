@@ -60,6 +60,15 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
   /// Forgets the buffer that waits.
   public mutating func resetQueue(_ index: Int) { waiting = nil }
 
+  /// Gives back the buffer that waits: nothing was written to it. Nothing else is kept.
+  public mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness {
+    if let request = waiting.take() {
+      context.queues[EntropyQueue.request].giveBack(request.endWaiting())
+      context.queues[EntropyQueue.request].needsService = true
+    }
+    return .ready
+  }
+
   private mutating func serve(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
     while var chain = try queue.next() {
       var written: UInt32 = 0

@@ -13,6 +13,12 @@ public struct MACAddress: Equatable, Sendable {
       UInt64(b0) | UInt64(b1) << 8 | UInt64(b2) << 16 | UInt64(b3) << 24 | UInt64(b4) << 32 | UInt64(b5) << 40
   }
 
+  /// The address that has these `bits`, or nil when there are more than 48.
+  init?(bits: UInt64) {
+    guard bits >> 48 == 0 else { return nil }
+    self.bits = bits
+  }
+
   /// The address at byte `offset` of `bytes`. Traps when it does not fit.
   init<let count: Int>(_ bytes: ByteArray<count>, at offset: Int = 0) {
     bits =

@@ -8,10 +8,10 @@ struct MACTable {
   /// Addresses that are matched one by one.
   static var capacity: Int { 64 }
 
-  private var addresses = [64 of UInt64](repeating: 0)
-  private var count = 0
+  var addresses = [64 of UInt64](repeating: 0)
+  var count = 0
   /// More addresses were given than fit: everything matches, as §5.1.9.5.2 lets a device do.
-  private var isOverfull = false
+  var isOverfull = false
 
   mutating func insert(_ address: MACAddress) {
     addresses[count] = address.bits
@@ -38,9 +38,9 @@ struct NetworkFilter {
   /// Whether tagged frames are received only with a tag of the table: CTRL_VLAN was negotiated.
   var limitsVLANs = false
   /// One bit a mode.
-  private var modes: UInt8 = 0
+  var modes: UInt8 = 0
   /// One bit a VLAN.
-  private var vlans = [64 of UInt64](repeating: 0)
+  var vlans = [64 of UInt64](repeating: 0)
 
   static var vlanCount: UInt16 { 4096 }
 

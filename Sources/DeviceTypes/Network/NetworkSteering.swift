@@ -7,7 +7,7 @@ struct NetworkSteering {
   /// Pairs in use, from 1.
   var pairCount = 1
   /// By hash of the flow: its pair.
-  private var pairs = [256 of UInt8](repeating: 0)
+  var pairs = [256 of UInt8](repeating: 0)
 
   /// The driver transmitted the frame that starts with `prefix` on `pair`.
   mutating func note(_ prefix: ByteArray<64>, pair: Int) {

@@ -20,13 +20,17 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// §3.1.1 step 5: FEATURES_OK stays clear when the device cannot work with what was accepted.
   private mutating func acceptFeatures() {
     if status.contains(.featuresOK) { return }
-    guard status.contains(.acknowledge | .driver), !acceptedUnknownFeature,
-      offeredFeatures.contains(driverFeatures), driverFeatures.contains(.version1),
-      device.accepts(driverFeatures)
-    else { return }
-    // A platform that limits or orders the device's accesses cannot be driven without saying so (§6.2).
-    guard driverFeatures.contains(transportFeatures & .accessPlatform) else { return }
+    guard status.contains(.acknowledge | .driver), !acceptedUnknownFeature, takesDriverFeatures() else {
+      return
+    }
     status = status | .featuresOK
+  }
+
+  /// Whether transport and device can work with what the driver accepted.
+  mutating func takesDriverFeatures() -> Bool {
+    // A platform that limits or orders the device's accesses cannot be driven without saying so (§6.2).
+    offeredFeatures.contains(driverFeatures) && driverFeatures.contains(.version1)
+      && driverFeatures.contains(transportFeatures & .accessPlatform) && device.accepts(driverFeatures)
   }
 
   private mutating func goLive() {
@@ -43,7 +47,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     if !defersNotifications { _ = run() }
   }
 
-  private mutating func markReadyQueuesPending() {
+  mutating func markReadyQueuesPending() {
     for i in 0..<queueCount where queues[i].isReady { pendingQueues |= 1 << UInt64(i) }
   }
 

@@ -25,6 +25,7 @@ public struct MMIODeviceTransport<
   var queues: [queueCount of DeviceVirtqueue]
   var settings: [queueCount of QueueSettings]
   let transportFeatures: Features
+  let withheldFeatures: Features
   /// One bit a queue: buffers wait that no further notification will announce.
   var pendingQueues: UInt64 = 0
   /// One bit a queue: a stop or reset waits for the backend.
@@ -49,15 +50,17 @@ public struct MMIODeviceTransport<
   }
 
   /// A device in reset state. Bits of `transportFeatures` that virtio-mmio does not define are left out, and
-  /// so is IN_ORDER when the device does not keep the order.
+  /// so is IN_ORDER when the device does not keep the order. Of the `withheld` features none is offered;
+  /// VERSION_1 cannot be left out.
   public init(
     device: consuming Device, line: consuming Line, memory: GuestMemory,
-    transportFeatures: Features = Self.defaultTransportFeatures
+    transportFeatures: Features = Self.defaultTransportFeatures, withheld: Features = .none
   ) {
     precondition(queueCount <= 64, "at most 64 queues")
     var offered = transportFeatures & .mmioTransportBits | .version1
     if !device.usesBuffersInOrder { offered = offered.subtracting(.inOrder) }
     self.transportFeatures = offered
+    withheldFeatures = withheld.subtracting(.version1)
     queues = InlineArray { DeviceVirtqueue(maximumSize: device.queueSizeMax($0), memory: memory) }
     settings = InlineArray(repeating: QueueSettings())
     self.device = device
@@ -65,7 +68,9 @@ public struct MMIODeviceTransport<
   }
 
   /// All features offered (§2.2.2).
-  public var offeredFeatures: Features { transportFeatures | device.offeredFeatures & .deviceTypeBits }
+  public var offeredFeatures: Features {
+    (transportFeatures | device.offeredFeatures & .deviceTypeBits).subtracting(withheldFeatures)
+  }
 
   /// Whether buffers may be consumed and notifications sent.
   var isLive: Bool {

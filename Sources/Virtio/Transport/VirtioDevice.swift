@@ -45,6 +45,24 @@ public protocol VirtioDevice: ~Copyable {
   /// Whether no backend can still access guest memory on behalf of a forgotten request. A reset completes
   /// only then. Asking may look for news of the backend.
   var isQuiescent: Bool { mutating get }
+  /// The state is about to be saved: uses what the backend has finished, and gives back to its queue what was
+  /// taken and cannot be finished now (`giveBack`, with `needsService`). Takes nothing new.
+  mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness
+  /// Appends what the driver has set or can see, and features and settings do not tell.
+  func save(into state: inout StateWriter)
+  /// Takes over what `save` appended. The device was reset, and `accepts` the features if these were agreed
+  /// on; `start` is not called. Throws `.malformed`, at any point, for values that `save` does not append.
+  mutating func restore(from state: inout StateReader, features: Features) throws(StateFault)
+}
+
+/// Whether a device's state can be saved.
+public enum SaveReadiness: Equatable, Sendable {
+  /// No buffer is in flight.
+  case ready
+  /// A request is with the backend: later.
+  case busy
+  /// The device type cannot be saved.
+  case unsupported
 }
 
 extension VirtioDevice where Self: ~Copyable {
@@ -76,6 +94,14 @@ extension VirtioDevice where Self: ~Copyable {
   public mutating func resetQueue(_ index: Int) {}
   /// Always: nothing works behind the device's back.
   public var isQuiescent: Bool { true }
+  /// A device must say how it is saved.
+  public mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness {
+    .unsupported
+  }
+  /// Nothing.
+  public func save(into state: inout StateWriter) {}
+  /// Nothing.
+  public mutating func restore(from state: inout StateReader, features: Features) throws(StateFault) {}
 }
 
 /// What a device may use while it is called: its queues, and a way to say that its configuration changed.
