@@ -9,7 +9,7 @@ import tempfile
 import drivers_check
 import machine
 import truth
-from symbols import Symbols
+from symbols import Symbols, filter_console
 
 
 def main():
@@ -60,20 +60,6 @@ def interact(folder, symbols, options):
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     filter_console(process.stdout.fileno(), symbols)
     return process.wait()
-
-
-def filter_console(source, symbols):
-    """Passes bytes on as they come, and adds the source lines below the calls of a backtrace."""
-    line = b""
-    while chunk := os.read(source, 4096):
-        for piece in chunk.splitlines(keepends=True):
-            sys.stdout.buffer.write(piece)
-            line += piece
-            if line.endswith(b"\n"):
-                for text in symbols.explain(line):
-                    sys.stdout.buffer.write(text + b"\r\n")
-                line = b""
-        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

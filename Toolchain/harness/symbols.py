@@ -7,6 +7,7 @@ image's debug information knows, inlined calls included.
 import os
 import re
 import subprocess
+import sys
 
 CALL = re.compile(rb"#\d+ pc=0x([0-9a-f]{16})")
 
@@ -51,3 +52,17 @@ class Symbols:
         except (OSError, subprocess.SubprocessError):
             return ""
         return done.stdout
+
+
+def filter_console(source, symbols):
+    """Passes bytes on as they come, and adds the source lines below the calls of a backtrace."""
+    line = b""
+    while chunk := os.read(source, 4096):
+        for piece in chunk.splitlines(keepends=True):
+            sys.stdout.buffer.write(piece)
+            line += piece
+            if line.endswith(b"\n"):
+                for text in symbols.explain(line):
+                    sys.stdout.buffer.write(text + b"\r\n")
+                line = b""
+        sys.stdout.buffer.flush()
