@@ -83,15 +83,19 @@ import CFDT
     unsafe write(name, UnsafeRawPointer(value.utf8Start), value.utf8CodeUnitCount + 1)
   }
 
-  /// A property that is a string of bytes chosen at run time; the zero byte at the end is added.
-  public mutating func property(_ name: StaticString, string value: Span<UInt8>) {
+  /// A property that is a string of bytes chosen at run time, and `suffix`; the zero byte at the end is added.
+  public mutating func property(_ name: StaticString, string value: Span<UInt8>, suffix: StaticString = "") {
     var place: UnsafeMutableRawPointer?
-    let result = unsafe fdt_property_placeholder(base, text(name), Int32(value.count + 1), &place)
+    let size = value.count + suffix.utf8CodeUnitCount + 1
+    let result = unsafe fdt_property_placeholder(base, text(name), Int32(size), &place)
     note(result)
     guard result == 0, let place = unsafe place else { return }
-    // libfdt gave room for the count and one more.
+    // libfdt gave room for that many.
     for i in value.indices { unsafe place.storeBytes(of: value[i], toByteOffset: i, as: UInt8.self) }
-    unsafe place.storeBytes(of: 0, toByteOffset: value.count, as: UInt8.self)
+    for i in 0..<suffix.utf8CodeUnitCount {
+      unsafe place.storeBytes(of: suffix.utf8Start[i], toByteOffset: value.count + i, as: UInt8.self)
+    }
+    unsafe place.storeBytes(of: 0, toByteOffset: size - 1, as: UInt8.self)
   }
 
   /// Ends the root and the tree. Returns its length in bytes; throws `.damaged` with libfdt's number when the

@@ -1,7 +1,6 @@
 // The device tree of a guest, from the same table as everything else.
 
 import DeviceTree
-import Machine
 
 /// Writes device trees for guests.
 enum GuestTree {
@@ -33,8 +32,12 @@ enum GuestTree {
     _ guest: GuestTable, _ options: BootOptions, _ writer: inout DeviceTreeWriter
   ) {
     writer.beginNode("chosen")
-    let text = arguments(guest, options)
-    writer.property("bootargs", string: text.bytes.span.extracting(first: text.count))
+    let given = options.rest
+    if given.isEmpty {
+      writer.property("bootargs", string: given, suffix: defaultArguments(guest.index))
+    } else {
+      writer.property("bootargs", string: given, suffix: number(guest.index))
+    }
     if guest.initrd.size != 0 {
       writer.property("linux,initrd-start", numbers: [guest.initrdAddress])
       writer.property("linux,initrd-end", numbers: [guest.initrdAddress + guest.initrd.size])
@@ -42,30 +45,21 @@ enum GuestTree {
     writer.endNode()
   }
 
-  /// The kernel's command line, with the guest's number.
-  private static func arguments(
-    _ guest: GuestTable, _ options: BootOptions
-  ) -> (bytes: [1200 of UInt8], count: Int) {
-    var bytes = [1200 of UInt8](repeating: 0)
-    var count = 0
-    let given = options.rest
-    if given.isEmpty {
-      append("console=hvc0", &bytes, &count)
-    } else {
-      for i in given.indices {
-        bytes[count] = given[i]
-        count += 1
-      }
+  private static func number(_ index: Int) -> StaticString {
+    switch index {
+    case 0: " vireo.guest=0"
+    case 1: " vireo.guest=1"
+    case 2: " vireo.guest=2"
+    default: " vireo.guest=3"
     }
-    append(" vireo.guest=", &bytes, &count)
-    bytes[count] = 0x30 + UInt8(guest.index)
-    return (bytes, count + 1)
   }
 
-  private static func append(_ text: StaticString, _ bytes: inout [1200 of UInt8], _ count: inout Int) {
-    for i in 0..<text.utf8CodeUnitCount {
-      bytes[count] = Serial.byte(of: text, at: i)
-      count += 1
+  private static func defaultArguments(_ index: Int) -> StaticString {
+    switch index {
+    case 0: "console=hvc0 vireo.guest=0"
+    case 1: "console=hvc0 vireo.guest=1"
+    case 2: "console=hvc0 vireo.guest=2"
+    default: "console=hvc0 vireo.guest=3"
     }
   }
 
