@@ -89,6 +89,15 @@ public struct StageTwo<Pages: TablePages & ~Copyable>: ~Copyable {
     }
   }
 
+  /// Takes all translations away, or gives those that were mapped back: whatever a core of the guest does
+  /// without them ends at EL2. The caller then invalidates what the cores remember.
+  public mutating func setEnabled(_ isEnabled: Bool) {
+    for i in 0..<512 {
+      let entry = pages.load(root, i)
+      if entry != 0 { pages.store(isEnabled ? entry | 1 : entry & ~1, root, i) }
+    }
+  }
+
   /// The physical address that `guest` is mapped to, or nil: what the walker would find.
   public func translate(_ guest: UInt64) -> UInt64? {
     guard guest < 1 << 39 else { return nil }

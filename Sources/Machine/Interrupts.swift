@@ -40,6 +40,8 @@ public enum Interrupts {
   nonisolated(unsafe) private static var entries = InlineArray<256, Entry>(repeating: Entry())
   nonisolated(unsafe) private static var distributor: MMIORegion?
   nonisolated(unsafe) private static var privateFrame: MMIORegion?
+  /// Affinity of the core that shared interrupts go to.
+  nonisolated(unsafe) private static var target: UInt64 = 0
   /// Held while a register is read and written back.
   nonisolated(unsafe) private static var registers = RegisterLock()
   /// How many interrupts came that had no handler; each was disabled.
@@ -62,7 +64,19 @@ public enum Interrupts {
     startInterface()
     unsafe self.distributor = distributor
     unsafe privateFrame = frame
+    unsafe target = machine_read_affinity() & 0xff_00ff_ffff
     machine_unmask_irq()
+  }
+
+  /// Sends the shared interrupts that have a handler, and those that get one later, to another core, which
+  /// then runs the handlers.
+  public static func route(to affinity: UInt64) {
+    guard let distributor = unsafe distributor else { return }
+    unsafe target = affinity
+    for identifier in Int(privateLimit)..<Int(identifierLimit) where unsafe entries[identifier].handler != nil
+    {
+      distributor.write64(affinity, at: Register.route + identifier * 8)
+    }
   }
 
   /// Lets a further core take interrupts, of those that `sent` names: a bit for each of the 16 that cores
@@ -149,7 +163,7 @@ public enum Interrupts {
     let others = frame.read32(configuration) & ~edge
     frame.write32(source.trigger == .edge ? others | edge : others, at: configuration)
     if identifier >= privateLimit {
-      frame.write64(machine_read_affinity() & 0xff_00ff_ffff, at: Register.route + Int(identifier) * 8)
+      frame.write64(unsafe target, at: Register.route + Int(identifier) * 8)
     }
     frame.write32(bit, at: Register.clearPending + word)
     frame.write32(bit, at: Register.setEnable + word)

@@ -22,6 +22,29 @@ struct ArrayPages: TablePages {
 }
 
 @Suite struct StageTwoTests {
+  @Test func translationsCanBeTakenAwayAndGivenBack() throws {
+    let store = PageStore(limit: 16)
+    var tables = try StageTwo(ArrayPages(store: store))
+    // Two entries of the root, far apart.
+    for base in [0x6000_0000, 0x40_0000_0000] as [UInt64] {
+      try tables.map(guest: base, physical: 0x6000_0000, byteCount: 4096, .normal)
+    }
+    let before = store.pages
+    for _ in 0..<2 {
+      tables.setEnabled(false)
+      for base in [0x6000_0000, 0x40_0000_0000] as [UInt64] {
+        let found = tables.translate(base)
+        #expect(found == nil)
+      }
+      // No walker finds anything valid.
+      #expect(store.pages[0].allSatisfy { $0 & 1 == 0 })
+    }
+    tables.setEnabled(true)
+    #expect(store.pages == before)
+    let found = tables.translate(0x40_0000_0fff)
+    #expect(found == 0x6000_0fff)
+  }
+
   @Test func mapsBlocksAndPages() throws {
     let store = PageStore(limit: 16)
     var tables = try StageTwo(ArrayPages(store: store))

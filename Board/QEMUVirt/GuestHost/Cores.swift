@@ -20,32 +20,43 @@ enum Cores {
   // Each core has one of each, and only it uses them once it runs.
   nonisolated(unsafe) private static var contexts = InlineArray<8, machine_guest>(repeating: machine_guest())
   nonisolated(unsafe) private static var redistributors: MMIORegion?
+  /// What stands for the guest of a core that belongs to none.
+  private static var noGuest: UInt32 { .max }
 
-  /// Starts every core that a guest has, this one last.
+  /// Starts every core that a guest has, this one last. A core that no guest has, if there is one, takes the
+  /// interrupts of the board's devices: then no guest's core is interrupted for another's, and none can keep
+  /// them away. Else this core takes them.
   static func start(_ setup: HostSetup, _ redistributors: MMIORegion) throws(GuestError) -> Never {
     unsafe self.redistributors = redistributors
+    var used = 0
     for guest in 0..<setup.guestCount {
       let table = setup.tables[guest]
       for i in 0..<table.coreCount {
         unsafe contexts[table.firstCore + i].guest = UInt32(guest)
         unsafe contexts[table.firstCore + i].core = UInt32(i)
       }
+      used = max(used, table.firstCore + table.coreCount)
     }
     Interrupts.acceptSent(CoreSignal.all)
+    if used < min(Board.coreLimit, Interrupts.coreCount(redistributors)) {
+      Interrupts.route(to: UInt64(used))
+      unsafe contexts[used].guest = noGuest
+      try turnOn(used)
+    }
     for guest in 0..<setup.guestCount {
       let table = setup.tables[guest]
-      for core in table.firstCore..<table.firstCore + table.coreCount where core != 0 {
-        let entry = unsafe UInt64(
-          UInt(
-            bitPattern: unsafeBitCast(
-              machine_secondary as @convention(c) () -> Void, to: UnsafeRawPointer.self)))
-        // PSCI CPU_ON: affinity of the target, where it begins, what it finds in x0.
-        guard machine_smc(0xc400_0003, UInt64(core), entry, UInt64(core)) == 0 else {
-          throw .coreNotStarted(core)
-        }
-      }
+      for core in table.firstCore..<table.firstCore + table.coreCount where core != 0 { try turnOn(core) }
     }
     run(0)
+  }
+
+  private static func turnOn(_ core: Int) throws(GuestError) {
+    let entry = unsafe unsafeBitCast(
+      machine_secondary as @convention(c) () -> Void, to: UnsafeRawPointer.self)
+    // PSCI CPU_ON: affinity of the target, where it begins, what it finds in x0.
+    guard machine_smc(0xc400_0003, UInt64(core), UInt64(UInt(bitPattern: entry)), UInt64(core)) == 0 else {
+      throw .coreNotStarted(core)
+    }
   }
 
   /// A core that the firmware has started.
@@ -65,6 +76,12 @@ enum Cores {
   /// What a core does while it is not inside its guest.
   private static func run(_ core: Int) -> Never {
     // A core's own.
+    if unsafe contexts[core].guest == noGuest {
+      while true {
+        machine_wait_for_interrupt()
+        serveHardware()
+      }
+    }
     let (guest, index) = unsafe (Int(contexts[core].guest), Int(contexts[core].core))
     while true {
       switch GuestHost.life(of: guest).with({ $0.next(index) }) {
@@ -82,9 +99,18 @@ enum Cores {
     switch Interrupts.serve() {
     case CoreSignal.serve: Devices.serve(guest: guest)
     case CoreSignal.look: return true
-    default: if SerialInput.isReady { Devices.consoles.with { $0.interrupt() } }
+    default: lookAtInput()
     }
     return false
+  }
+
+  private static func serveHardware() {
+    Interrupts.serve()
+    lookAtInput()
+  }
+
+  private static func lookAtInput() {
+    if SerialInput.isReady { Devices.consoles.with { $0.interrupt() } }
   }
 
   /// Brings a guest that no core runs to rest, and does with it what was asked for.
@@ -105,9 +131,10 @@ enum Cores {
     let table = GuestHost.withGuest(guest) { $0.table }
     do throws(GuestError) {
       try Payload.load(table)
-      let isRestart = life.with {
-        $0.begin(entry: table.memory.base, context: table.treeAddress)
-        return $0.startCount > 1
+      let isRestart = life.with { life in
+        life.begin(entry: table.memory.base, context: table.treeAddress)
+        GuestHost.withGuest(guest) { if !life.mustLeave { $0.setTranslated(true) } }
+        return life.startCount > 1
       }
       if isRestart { Report.line("restarts", guest: guest) }
     } catch {

@@ -14,11 +14,13 @@ struct ControllerFrame: InterruptRegisters {
   func write64(_ value: UInt64, _ offset: Int) { region.write64(value, at: offset) }
 }
 
-/// A guest and all that it has but its devices. Nothing in it changes once guests run; what does is behind
-/// the lock of `life`.
+/// A guest and all that it has but its devices. Nothing in it changes once guests run but `life` and, under
+/// its lock, the translations.
 struct Guest: ~Copyable {
   let table: GuestTable
   let life: Locked<GuestLifecycle>
+  /// Its translations, changed under the lock of `life` only.
+  private var tables: StageTwo<TablePool>
   /// VTTBR_EL2.
   let translation: UInt64
   /// Its view of the distributor.
@@ -28,9 +30,10 @@ struct Guest: ~Copyable {
   let distributor: ControllerFrame
   let redistributors: MMIORegion
 
-  init(_ table: GuestTable, translation: UInt64, controller: InterruptController) {
+  init(_ table: GuestTable, tables: consuming StageTwo<TablePool>, controller: InterruptController) {
     self.table = table
-    self.translation = translation
+    translation = tables.translationBase(identifier: UInt8(table.index + 1))
+    self.tables = tables
     var affinities = InlineArray<8, UInt64>(repeating: 0)
     var sharedSet = InterruptSet()
     for slot in 0..<Devices.count { sharedSet.insert(Int(Board.interrupt(guest: table.index, slot: slot))) }
@@ -51,6 +54,14 @@ struct Guest: ~Copyable {
     // `Startup` and `GuestHost.run` have looked at both.
     distributor = ControllerFrame(region: MMIORegion(controller.distributor)!)
     redistributors = MMIORegion(controller.redistributors)!
+  }
+
+  /// Lets the guest reach its memory, or stops whatever runs in it: even a core that takes no interrupt any
+  /// more, as a guest may bring about by the active priorities of its own interrupts. Under the lock of
+  /// `life`.
+  mutating func setTranslated(_ isTranslated: Bool) {
+    tables.setEnabled(isTranslated)
+    machine_invalidate_translation(translation)
   }
 
   /// A read that stage 2 did not translate and that is not in a device's window. Where the guest has nothing,

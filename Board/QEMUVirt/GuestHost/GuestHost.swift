@@ -50,21 +50,21 @@ enum GuestHost {
     let place = UnsafeMutablePointer<Guest>.allocate(capacity: setup.guestCount)
     for i in 0..<setup.guestCount {
       let table = setup.tables[i]
-      let translation = try translation(table)
-      unsafe (place + i).initialize(to: Guest(table, translation: translation, controller: controller))
+      let tables = try translation(table)
+      unsafe (place + i).initialize(to: Guest(table, tables: tables, controller: controller))
     }
     unsafe guests = place
     unsafe count = setup.guestCount
     try Cores.start(setup, redistributors)
   }
 
-  /// What VTTBR_EL2 holds for a guest: its RAM is mapped one to one, and nothing else is.
-  private static func translation(_ table: GuestTable) throws(GuestError) -> UInt64 {
+  /// The translations of a guest: its RAM is mapped one to one, and nothing else is.
+  private static func translation(_ table: GuestTable) throws(GuestError) -> StageTwo<TablePool> {
     do throws(StageTwoError) {
       var tables = try StageTwo(TablePool())
       try tables.map(
         guest: table.memory.base, physical: table.memory.base, byteCount: table.memory.size, .normal)
-      return tables.translationBase(identifier: UInt8(table.index + 1))
+      return tables
     } catch {
       throw .notMappable
     }
@@ -83,6 +83,14 @@ enum Guests {
   static func stop(_ index: Int, _ goal: GuestGoal) {
     guard index >= 0, index < GuestHost.guestCount else { return }
     GuestHost.life(of: index).with { $0.stop(goal) }
+    bringOut(index)
+  }
+
+  /// Makes every core of the guest leave it, if it has to.
+  static func bringOut(_ index: Int) {
+    GuestHost.life(of: index).with { life in
+      GuestHost.withGuest(index) { if life.mustLeave { $0.setTranslated(false) } }
+    }
     Cores.wake(GuestHost.withGuest(index) { $0.table.cores })
   }
 

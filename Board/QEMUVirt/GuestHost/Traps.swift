@@ -94,7 +94,7 @@ enum Traps {
       context.x.0 = 0
     case .stop: Cores.leave(guest: guest, index: core)
     case .powerOff, .restart:
-      Cores.wake(GuestHost.withGuest(guest) { $0.table.cores })
+      Guests.bringOut(guest)
       Cores.leave(guest: guest, index: core)
     }
   }
@@ -102,6 +102,10 @@ enum Traps {
   /// An access that stage 2 refuses and that cannot be emulated: a synchronous external abort at the guest's
   /// own vectors, as from a bus where nothing answers.
   private static func abort(isFetch: Bool, _ context: inout machine_guest) {
+    let guest = Int(context.guest)
+    if GuestHost.life(of: guest).with({ $0.mustLeave }) {
+      Cores.leave(guest: guest, index: Int(context.core))
+    }
     let mode = context.spsr & 0xf
     let isUser = mode & 0b1100 == 0
     // EC 0x20, 0x21 or 0x24, 0x25: from EL0 or from EL1; IL as it was; DFSC or IFSC 0x10.

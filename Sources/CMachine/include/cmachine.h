@@ -148,6 +148,13 @@ _Noreturn void machine_enter_guest(struct machine_guest *context, uint64_t stack
 static inline void machine_invalidate_guest(void) {
   __asm__ volatile("dsb ishst\n\ttlbi vmalls12e1is\n\tdsb ish\n\tisb" ::: "memory");
 }
+/* The same of the guest whose VTTBR_EL2 is `base`, which need not be this core's. */
+static inline void machine_invalidate_translation(uint64_t base) {
+  uint64_t own;
+  __asm__ volatile("mrs %0, vttbr_el2\n\tmsr vttbr_el2, %1\n\tisb" : "=&r"(own) : "r"(base) : "memory");
+  machine_invalidate_guest();
+  machine_write_vttbr(own);
+}
 /* Where a core of the board begins: called by the firmware with the number of the core, which has the stack of
    that number, from 1 on. It calls machine_core. */
 void machine_secondary(void);
