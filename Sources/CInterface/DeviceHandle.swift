@@ -9,7 +9,12 @@ import Virtio
 struct DeviceKind: Equatable {
   let rawValue: UInt32
 
+  static var network: DeviceKind { DeviceKind(rawValue: 0x5649_0001) }
+  static var block: DeviceKind { DeviceKind(rawValue: 0x5649_0002) }
+  static var console: DeviceKind { DeviceKind(rawValue: 0x5649_0003) }
   static var entropy: DeviceKind { DeviceKind(rawValue: 0x5649_0004) }
+
+  var isKnown: Bool { rawValue &- DeviceKind.network.rawValue < 4 }
 }
 
 /// What storage begins with.
@@ -25,7 +30,16 @@ struct DeviceBox<Device: VirtioDevice & ~Copyable, let queueCount: Int>: ~Copyab
   var transport: MMIODeviceTransport<Device, CallbackLine, queueCount>
 }
 
+// How many queues and ports there is room for, as vireo.h says.
+typealias NetworkBox = DeviceBox<NetworkDevice<CallbackLink, 4>, 9>
+typealias BlockBox = DeviceBox<BlockDevice<CallbackDisk>, 8>
+typealias ConsoleBox = DeviceBox<ConsoleDevice<CallbackConsole, 8>, 18>
 typealias EntropyBox = DeviceBox<EntropyDevice<CallbackEntropy>, 1>
+
+/// The most queues of a block device.
+var blockQueueCount: Int { 8 }
+/// The ports of a console.
+var consolePortCount: Int { 8 }
 
 /// The alignment of all storage: what the largest member of any device asks, rounded up.
 let deviceAlignment = 16
@@ -48,7 +62,7 @@ struct DeviceHandle {
   init?(_ handle: OpaquePointer?) {
     guard let handle = unsafe handle else { return nil }
     unsafe base = UnsafeMutableRawPointer(handle)
-    guard kind == .entropy else { return nil }
+    guard kind.isKnown else { return nil }
   }
 
   private var header: UnsafeMutablePointer<DeviceHeader> {
@@ -93,8 +107,24 @@ func withDevice<Call: DeviceCall>(_ handle: OpaquePointer?, _ call: inout Call) 
   defer { device.leave() }
   // The box is of the kind, and the mark keeps others out of it.
   switch device.kind {
+  case .network: return unsafe call.perform(&device.box(NetworkBox.self).pointee.transport)
+  case .block: return unsafe call.perform(&device.box(BlockBox.self).pointee.transport)
+  case .console: return unsafe call.perform(&device.box(ConsoleBox.self).pointee.transport)
   default: return unsafe call.perform(&device.box(EntropyBox.self).pointee.transport)
   }
+}
+
+/// Calls `body` with the transport of a device that has to be of `kind`, whose box is a `Box`.
+@inline(__always)
+func withBox<Device: VirtioDevice & ~Copyable, let queueCount: Int>(
+  _ handle: OpaquePointer?, _ kind: DeviceKind, _ box: DeviceBox<Device, queueCount>.Type,
+  _ body: (inout MMIODeviceTransport<Device, CallbackLine, queueCount>) -> vireo_status
+) -> vireo_status {
+  guard let device = unsafe DeviceHandle(handle), device.kind == kind else { return VIREO_BAD_ARGUMENT }
+  guard device.enter() else { return VIREO_WRONG_STATE }
+  defer { device.leave() }
+  // The box is of the kind, and the mark keeps others out of it.
+  return unsafe body(&device.box(box).pointee.transport)
 }
 
 /// The interrupt line as a callback.

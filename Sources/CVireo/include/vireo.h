@@ -254,6 +254,207 @@ size_t vireo_entropy_size(void);
 vireo_status vireo_entropy_create(void *storage, size_t storage_size, const vireo_device_settings *common,
                                   const vireo_entropy_settings *settings, vireo_device **device);
 
+/* ---------------------------------------------------------------- block ------------------------------------
+ * */
+
+/* A piece of guest memory, checked, for a backend to read or write in place. The guest may change its
+ * contents at any time. */
+typedef struct vireo_segment {
+  uint64_t guest_address;
+  uint32_t byte_count;
+  uint32_t reserved;
+  void *host;
+} vireo_segment;
+
+/* Sectors that a request discards, zeroes or erases. */
+typedef struct vireo_block_range {
+  uint64_t sector;
+  uint32_t sector_count;
+  uint32_t flags; /* VIREO_BLOCK_UNMAP: zeroed sectors may be deallocated */
+} vireo_block_range;
+#define VIREO_BLOCK_UNMAP 1u
+
+/* Flags of vireo_block_settings. */
+#define VIREO_BLOCK_READ_ONLY 1u
+
+/* A disk. Its functions are asked only for what lies within `sector_count` sectors of 512 bytes, in whole
+ * sectors, and each returns
+ *   VIREO_OK           done;
+ *   VIREO_PENDING      under way: vireo_block_complete() will end it, with this token, from outside the
+ *   callback; VIREO_BUSY         nothing was done for lack of room: the device asks again at its next poll;
+ *   VIREO_UNSUPPORTED  the guest is told so; anything else: an I/O error.
+ * At most 64 requests are under way. The list of segments or ranges is lent for the call; the memory of the
+ * segments stays valid until the request ends. A read that fails after VIREO_PENDING zeroes what it did not
+ * read, for the guest is told that all of its buffer was written. */
+typedef struct vireo_block_settings {
+  size_t struct_size; /* sizeof(vireo_block_settings) */
+  void *context;      /* for all functions */
+  uint64_t sector_count;
+  uint32_t block_size;         /* best unit of transfer, a power of two from 512; 0 stands for 512 */
+  uint32_t queue_count;        /* request queues, 1 to 8; 0 stands for 1 */
+  uint32_t flags;              /* VIREO_BLOCK_* */
+  uint32_t range_sector_count; /* most sectors in one range of `discard` and so on; 0 stands for 2 GiB */
+  char identifier[20];         /* what the guest reads as the serial number; filled up with NUL */
+  vireo_status (*read)(void *context, uint64_t sector, const vireo_segment *segments, size_t count,
+                       uint32_t token);
+  /* `durable`: on persistent storage before it ends. Null only with VIREO_BLOCK_READ_ONLY. */
+  vireo_status (*write)(void *context, uint64_t sector, const vireo_segment *segments, size_t count,
+                        int durable, uint32_t token);
+  /* Puts all writes that ended on persistent storage. The functions below may be null, and are not offered
+   * then. */
+  vireo_status (*flush)(void *context, uint32_t token);
+  vireo_status (*discard)(void *context, const vireo_block_range *ranges, size_t count, uint32_t token);
+  vireo_status (*write_zeroes)(void *context, const vireo_block_range *ranges, size_t count, int durable,
+                               uint32_t token);
+  vireo_status (*secure_erase)(void *context, const vireo_block_range *ranges, size_t count, uint32_t token);
+  /* The guest no longer wants this pending request. It still ends, with any status and the sooner the better:
+   * the reset that forgot it waits for that. May be null. */
+  void (*cancel)(void *context, uint32_t token);
+} vireo_block_settings;
+
+/* Bytes of storage for a block device. */
+size_t vireo_block_size(void);
+
+/* Makes a block device (virtio 1.4 section 5.2), in reset state. */
+vireo_status vireo_block_create(void *storage, size_t storage_size, const vireo_device_settings *common,
+                                const vireo_block_settings *settings, vireo_device **device);
+
+/* A pending request ended: VIREO_OK, VIREO_UNSUPPORTED, or VIREO_IO_ERROR. The guest hears of it at the next
+ * vireo_device_poll(), which takes over all completions at once. A token is good for one completion:
+ * VIREO_UNKNOWN_TOKEN otherwise. Not from within a callback. */
+vireo_status vireo_block_complete(vireo_device *device, uint32_t token, vireo_status result);
+
+/* The size changed. The guest is told at the next vireo_device_poll(). */
+vireo_status vireo_block_resize(vireo_device *device, uint64_t sector_count);
+
+/* ---------------------------------------------------------------- console ----------------------------------
+ * */
+
+/* How many ports a console has with VIREO_CONSOLE_MULTIPORT. They are numbered from 0. */
+#define VIREO_CONSOLE_PORTS 8u
+
+/* Flags of vireo_console_settings. */
+#define VIREO_CONSOLE_MULTIPORT 1u /* several ports, and the control queues that go with them */
+
+/* The host's end of the ports. Bytes lie in guest memory. */
+typedef struct vireo_console_settings {
+  size_t struct_size; /* sizeof(vireo_console_settings) */
+  void *context;      /* for all functions */
+  uint32_t flags;     /* VIREO_CONSOLE_* */
+  uint16_t columns;   /* of port 0, in characters */
+  uint16_t rows;
+  /* Takes what the guest wrote and returns how many bytes; less than all: busy, and the rest comes again when
+   * the device is polled. */
+  uint32_t (*write)(void *context, uint32_t port, const void *bytes, uint32_t byte_count);
+  /* Whether there is input: 0 or 1. */
+  int (*has_input)(void *context, uint32_t port);
+  /* Writes input to `bytes` and returns how many bytes. */
+  uint32_t (*read)(void *context, uint32_t port, void *bytes, uint32_t byte_count);
+  /* The guest opened or closed its end. May be null. */
+  void (*driver_open)(void *context, uint32_t port, int open);
+  /* One character from a guest that has crashed or not yet come up. May be null, and is not offered then. */
+  void (*emergency_write)(void *context, uint8_t byte);
+} vireo_console_settings;
+
+/* Bytes of storage for a console device. */
+size_t vireo_console_size(void);
+
+/* Makes a console device (virtio 1.4 section 5.3), in reset state. Port 0 is there, open, and a console. */
+vireo_status vireo_console_create(void *storage, size_t storage_size, const vireo_device_settings *common,
+                                  const vireo_console_settings *settings, vireo_device **device);
+
+/* Flags of vireo_console_add_port. */
+#define VIREO_PORT_CONSOLE 1u /* a console, not just a stream */
+#define VIREO_PORT_CLOSED 2u  /* closed at the host's end */
+
+/* The four functions below take effect at the next vireo_device_poll(). VIREO_WRONG_STATE: the port is there
+ * already, or is not there; VIREO_BAD_ARGUMENT: there cannot be such a port.
+ *
+ * Adds a port. `name` (null for none) is a string of which the guest sees the first 64 bytes. A console has
+ * 80 columns and 25 rows until it is resized. */
+vireo_status vireo_console_add_port(vireo_device *device, uint32_t port, const char *name, uint32_t flags);
+/* Takes a port away. */
+vireo_status vireo_console_remove_port(vireo_device *device, uint32_t port);
+/* Opens (1) or closes (0) the host's end of a port. Output to a closed port is lost. */
+vireo_status vireo_console_set_open(vireo_device *device, uint32_t port, int open);
+/* Changes the size of a console, in characters. */
+vireo_status vireo_console_resize(vireo_device *device, uint32_t port, uint16_t columns, uint16_t rows);
+
+/* ---------------------------------------------------------------- network ----------------------------------
+ * */
+
+/* Offloads, as a set. */
+#define VIREO_NETWORK_CHECKSUM 0x2u /* partial checksums */
+#define VIREO_NETWORK_TCP4 0x80u    /* TCP over IPv4 to be segmented */
+#define VIREO_NETWORK_TCP6 0x100u   /* TCP over IPv6 to be segmented */
+#define VIREO_NETWORK_ECN 0x200u    /* TCP to be segmented, with ECN */
+#define VIREO_NETWORK_UDP 0x400u    /* UDP to be fragmented */
+
+/* What is left to do for a frame. All zero: nothing, and nobody has checked the checksum. */
+typedef struct vireo_network_offload {
+  uint8_t checksum;     /* 0: unchecked; 1: checked (received frames only); 2: partial */
+  uint8_t segmentation; /* 0: none; 1: TCP4; 2: TCP6; 3: UDP */
+  uint8_t has_ecn;
+  uint8_t reserved;
+  /* Of a partial checksum: the field `checksum_offset` bytes after `checksum_start` holds the pseudo header's
+   * sum, to be replaced by the checksum from `checksum_start` to the end. It lies within the frame. */
+  uint16_t checksum_start;
+  uint16_t checksum_offset;
+  uint16_t segment_size;  /* the most payload of a piece */
+  uint16_t header_length; /* a hint at the length of all headers; 0 when unknown */
+} vireo_network_offload;
+
+/* A frame that waits to be received. */
+typedef struct vireo_network_frame {
+  uint32_t byte_count; /* without the checksum of the link */
+  vireo_network_offload offload;
+  uint8_t prefix[64];  /* its first bytes, zero beyond its end: they decide which queue it goes to, if any */
+} vireo_network_frame;
+
+/* Flags of vireo_network_settings. */
+#define VIREO_NETWORK_MULTIQUEUE 1u /* up to four pairs of queues, with automatic receive steering */
+
+/* A link. Frames are Ethernet, from the destination address on, without a checksum at their end. */
+typedef struct vireo_network_settings {
+  size_t struct_size; /* sizeof(vireo_network_settings) */
+  void *context;      /* for all functions */
+  uint32_t flags;     /* VIREO_NETWORK_MULTIQUEUE */
+  uint8_t mac[6];     /* the device's address; not a group's */
+  uint16_t mtu;       /* the largest MTU, from 1280, which is then offered; 0 to leave it open */
+  uint32_t transmit_offloads; /* what `transmit` does: VIREO_NETWORK_* */
+  uint32_t receive_offloads;  /* what a waiting frame may leave to do */
+  /* Sends a frame of at least 14 bytes, whose memory is lent for the call. VIREO_OK: sent, queued or lost;
+   * VIREO_BUSY: no room, the frame comes again when the device is polled. */
+  vireo_status (*transmit)(void *context, const vireo_segment *segments, size_t count,
+                           const vireo_network_offload *offload);
+  /* Describes the frame to be received next, which stays the next until it is received or dropped: 1; 0 when
+   * there is none. `frame` is all zero before. */
+  int (*waiting)(void *context, vireo_network_frame *frame);
+  /* Writes the waiting frame to `segments`, which have exactly its length, and forgets it. Anything but
+   * VIREO_OK: the frame is lost. */
+  vireo_status (*receive)(void *context, const vireo_segment *segments, size_t count);
+  /* Forgets the waiting frame. */
+  void (*drop)(void *context);
+  /* From now on no frame may wait that leaves more than `offloads` to do. May be null without
+   * `receive_offloads`. */
+  void (*allow_offloads)(void *context, uint32_t offloads);
+} vireo_network_settings;
+
+/* Bytes of storage for a network device. */
+size_t vireo_network_size(void);
+
+/* Makes a network device (virtio 1.4 section 5.1), in reset state and with the link up. */
+vireo_status vireo_network_create(void *storage, size_t storage_size, const vireo_device_settings *common,
+                                  const vireo_network_settings *settings, vireo_device **device);
+
+/* The link went up (1) or down (0). The guest is told at the next vireo_device_poll(). While it is down,
+ * frames of both directions are dropped. */
+vireo_status vireo_network_set_link(vireo_device *device, int up);
+
+/* Asks the guest to announce itself to its peers, as after a move to another host, at the next
+ * vireo_device_poll(). */
+vireo_status vireo_network_announce(vireo_device *device);
+
 #ifdef __cplusplus
 }
 #endif

@@ -127,7 +127,7 @@ public struct ConsolePortName: Equatable, Sendable {
   }
 
   /// Adds a byte, unless the name is full.
-  mutating func append(_ byte: UInt8) {
+  public mutating func append(_ byte: UInt8) {
     if byteCount == Self.byteCountMax { return }
     storage[byteCount] = byte
     byteCount += 1
