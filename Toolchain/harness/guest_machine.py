@@ -7,7 +7,6 @@ import subprocess
 import guest_image
 import machine
 from guest_console import Console, GuestFailure, Shell
-from guest_host_side import free_port
 from machine import quoted
 
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest-files", "check")
@@ -82,6 +81,8 @@ class Guest:
 class GuestHost:
     """The guest host in one QEMU; each guest's console is a port of the hardware console."""
 
+    has_switch = True
+
     def __init__(self, parts, folder, guests=2, cores=3, rings="packed", echo=None):
         self.folder, self.echo = folder, echo
         self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")))
@@ -140,10 +141,11 @@ def drive(name, path, mode=""):
             f"file={quoted(path)}{mode}", "-device", f"virtio-blk-device,drive={name}"]
 
 
-def host_network():
+def host_network(features=""):
     """The hardware's one network interface, and its source of entropy."""
-    return ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net",
-            "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"]
+    return ["-netdev", "user,id=net", "-device", f"virtio-net-device,netdev=net{features}",
+            "-object", "rng-random,id=rng,filename=/dev/urandom",
+            "-device", f"virtio-rng-device,rng=rng{features}"]
 
 
 def host_consoles(paths):
@@ -156,9 +158,9 @@ def host_consoles(paths):
 
 
 class Reference:
-    """The same guests on QEMU's own devices, each in a QEMU of its own, on one network."""
+    """The same guests on QEMU's own devices, each in a QEMU of its own, without a network between them."""
 
-    control = None
+    has_switch = False
 
     def __init__(self, parts, folder, guests=2, cores=3, rings="packed", echo=None):
         self.folder, self.echo, self.rings = folder, echo, rings
@@ -167,7 +169,6 @@ class Reference:
         self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")))
                        for number in range(guests)]
         self.cores = [cores - guests + 1] + [1] * (guests - 1)
-        self.port = free_port()
         self.processes = [None] * guests
 
     def start(self):
@@ -190,14 +191,7 @@ class Reference:
                    "-device", f"virtio-serial-device,{features}", "-device", "virtconsole,chardev=console"]
         command += drive("disk", guest.disk)
         command[-1] += "," + features
-        way = f"listen=127.0.0.1:{self.port}" if number == 0 else f"connect=127.0.0.1:{self.port}"
-        command += ["-netdev", f"socket,id=switch,{way}", "-netdev", "hubport,id=h0,hubid=0,netdev=switch",
-                    "-netdev", "hubport,id=h1,hubid=0",
-                    "-device", f"virtio-net-device,netdev=h1,mac=52:54:00:12:34:{number + 0x56:x},{features}",
-                    "-object", "rng-random,id=rng,filename=/dev/urandom",
-                    "-device", f"virtio-rng-device,rng=rng,{features}"]
-        if number == 0:
-            command += ["-netdev", "user,id=up", "-netdev", "hubport,id=h2,hubid=0,netdev=up"]
+        command += host_network(f",{features}")
         log = open(os.path.join(self.folder, f"qemu{number}.log"), "ab")
         self.processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
