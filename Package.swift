@@ -106,6 +106,26 @@ if libfdt && board == nil {
     .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree"], swiftSettings: hosted))
 }
 
+// Random bits come from Mbed TLS: the image at EL2 has its own, and `Toolchain/test` installs the
+// distribution's and sets VIREO_MBEDTLS to test the generator on this machine.
+let mbedTLS =
+  board != nil
+  ? Context.environment["BOARD_LEVEL"] == "2" : Context.environment["VIREO_MBEDTLS"] != nil
+if mbedTLS {
+  package.targets += [
+    .systemLibrary(name: "CMbedTLS"),
+    .target(
+      name: "Randomness", dependencies: ["CMbedTLS", "DeviceTypes", "Virtio", "Wire"],
+      swiftSettings: common + noHeap),
+  ]
+}
+if mbedTLS && board == nil {
+  package.targets.append(
+    .testTarget(
+      name: "RandomnessTests", dependencies: ["DeviceTypes", "Randomness", "TestSupport", "Virtio", "Wire"],
+      swiftSettings: hosted))
+}
+
 // The images of one board. They exist only for `Toolchain/build image`, which sets BOARD, and BOARD_LEVEL=2
 // for those that run at EL2: their code leaves the FP and SIMD registers to the guests.
 if let board {
@@ -128,9 +148,12 @@ if let board {
       .executableTarget(
         name: "GuestHost",
         dependencies: [
-          "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Virtio", "Wire",
+          "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Randomness",
+          "Virtio",
+          "Wire",
         ],
-        path: "Board/\(board)/GuestHost", swiftSettings: image, linkerSettings: [.linkedLibrary("fdt")]))
+        path: "Board/\(board)/GuestHost", swiftSettings: image,
+        linkerSettings: [.linkedLibrary("fdt"), .linkedLibrary("mbedcrypto")]))
   } else {
     package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
     package.targets.append(

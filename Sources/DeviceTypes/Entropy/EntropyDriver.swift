@@ -79,6 +79,8 @@ public struct EntropyDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
       let count = min(Int(used.byteCount), target.byteCount)
       var part = target._mutatingExtracting(0..<count)
       buffer.copyOut(to: &part)
+      // They may be a secret now, and nobody needs a second copy.
+      buffer.zero(at: 0, byteCount: Int(used.byteCount))
       return count
     } catch {
       fault = error
