@@ -32,7 +32,7 @@ let board = Context.environment["BOARD"]
 let package = Package(
   name: "vireo",
   products: [
-    .library(name: "Vireo", targets: ["Wire", "Virtio", "DeviceTypes", "SCMI"]),
+    .library(name: "Vireo", targets: ["Wire", "Virtio", "DeviceTypes", "SCMI", "SCMIVirtio"]),
     .library(name: "vireo-c", type: .static, targets: ["CInterface"]),
   ],
   traits: [
@@ -49,6 +49,10 @@ let package = Package(
       name: "DriverChecks", dependencies: ["Wire"], path: "Board/QEMUVirt/Drivers/Checks",
       swiftSettings: common + noHeap),
     .target(name: "SCMI", dependencies: ["Wire"], swiftSettings: common + noHeap),
+    // An SCMI platform behind SCMI devices, and an agent on an SCMI driver.
+    .target(
+      name: "SCMIVirtio", dependencies: ["DeviceTypes", "SCMI", "Virtio", "Wire"],
+      swiftSettings: common + noHeap),
     .target(name: "Hypervisor", swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(
@@ -65,6 +69,10 @@ if board == nil {
       swiftSettings: hosted),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: hosted),
     .testTarget(name: "SCMITests", dependencies: ["SCMI", "Wire"], swiftSettings: hosted),
+    .testTarget(
+      name: "SCMIVirtioTests",
+      dependencies: ["DeviceTypes", "SCMI", "SCMIVirtio", "TestSupport", "Virtio", "Wire"],
+      swiftSettings: hosted),
     .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: hosted),
     .testTarget(
       name: "VirtioTests", dependencies: ["TestSupport", "Virtio", "Wire"], swiftSettings: hosted),

@@ -12,7 +12,8 @@ import Testing
     "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
     "Hypervisor": [],
-    "SCMI": ["Wire"],
+    "SCMI": ["Synchronization", "Wire"],
+    "SCMIVirtio": ["DeviceTypes", "SCMI", "Virtio", "Wire"],
     "Machine": ["CMachine", "DeviceTree", "_Volatile"],
     "Randomness": ["CMbedTLS", "DeviceTypes", "Virtio", "Wire"],
   ]
@@ -25,6 +26,8 @@ import Testing
     "Sources/DeviceTypes/Block/DriverDisk.swift",
     "Sources/Machine/",
     "Sources/Randomness/RandomGenerator.swift",
+    "Sources/SCMI/Channel/SharedArea.swift",
+    "Sources/SCMIVirtio/PlatformPort.swift",
     "Sources/Virtio/Memory/DMABuffer.swift",
     "Sources/Virtio/Memory/GuestMemory.swift",
     "Sources/Virtio/Memory/GuestRange.swift",
