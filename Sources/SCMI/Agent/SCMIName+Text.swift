@@ -1,5 +1,7 @@
 // SCMI names, agent side: what a name says.
 
+import Wire
+
 extension SCMIName: Equatable {
   /// Characters of the name.
   public var byteCount: Int { length }
