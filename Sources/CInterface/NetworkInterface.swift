@@ -32,7 +32,7 @@ struct CallbackLink: NetworkBackend {
   // (checked when a device is made), and are valid for the call.
 
   mutating func transmit(
-    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload
+    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload, tag: UInt32
   ) -> NetworkTransmission {
     var left = vireo_network_offload(offload)
     let status = unsafe frame.ranges.withUnsafeBufferPointer { list in

@@ -10,8 +10,9 @@ public struct NetworkFrame: ~Copyable, ~Escapable {
   /// Length of all pieces together, in bytes.
   public let byteCount: Int
 
+  /// A frame of these pieces, `byteCount` bytes together.
   @_lifetime(copy ranges)
-  init(_ ranges: Span<GuestRange>, byteCount: Int) {
+  public init(_ ranges: Span<GuestRange>, byteCount: Int) {
     self.ranges = ranges
     self.byteCount = byteCount
   }
@@ -65,6 +66,8 @@ public struct NetworkWaitingFrame {
 public enum NetworkTransmission: Sendable {
   /// It is sent, queued in memory of the backend, or lost, as on any link; its memory is not used any more.
   case done
+  /// It is being sent from its memory: `nextTransmission()` will return its tag, exactly once.
+  case pending
   /// There is no room now. The device keeps the frame and tries again when it is polled.
   case busy
 }
@@ -78,8 +81,16 @@ public protocol NetworkBackend: ~Copyable {
   var transmitOffloads: NetworkOffloads { get }
   /// What it may leave to do for frames it has received. Fixed.
   var receiveOffloads: NetworkOffloads { get }
-  /// Sends a frame of at least 14 bytes.
-  mutating func transmit(_ frame: borrowing NetworkFrame, _ offload: NetworkOffload) -> NetworkTransmission
+  /// Sends a frame of at least 14 bytes. `tag`, below 64, names it while it is pending; the memory of its
+  /// pieces stays valid that long, the list itself is lent for the call only.
+  mutating func transmit(
+    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload, tag: UInt32
+  ) -> NetworkTransmission
+  /// The tag of the next pending frame that was sent or lost, or nil.
+  mutating func nextTransmission() -> UInt32?
+  /// The pending frame `tag` is no longer wanted. It still ends, and the sooner the better: its memory must
+  /// be left alone before the reset that forgot it can complete.
+  mutating func cancel(tag: UInt32)
   /// The frame to be received next, which stays until it is received or dropped; nil when there is none.
   mutating func waitingFrame() -> NetworkWaitingFrame?
   /// Writes the waiting frame to `frame`, which has exactly its length, and forgets it. Returns false when
@@ -97,6 +108,10 @@ extension NetworkBackend where Self: ~Copyable {
   public var transmitOffloads: NetworkOffloads { .none }
   /// None: every received frame is complete.
   public var receiveOffloads: NetworkOffloads { .none }
+  /// Never anything: for backends that send every frame at once.
+  public mutating func nextTransmission() -> UInt32? { nil }
+  /// Nothing to hurry.
+  public mutating func cancel(tag: UInt32) {}
   /// Nothing to change for a backend whose received frames are complete.
   public mutating func setReceiveOffloads(_ offloads: NetworkOffloads) {}
 }

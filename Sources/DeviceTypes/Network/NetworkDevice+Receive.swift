@@ -1,6 +1,6 @@
 // virtio 1.4 §5.1.9.4 Processing of Incoming Packets, device side.
 
-import Virtio
+public import Virtio
 import Wire
 
 extension NetworkDevice where Backend: ~Copyable {
@@ -8,19 +8,10 @@ extension NetworkDevice where Backend: ~Copyable {
   mutating func receive(_ context: inout DeviceContext) throws(DriverFault) {
     for _ in 0..<Self.frameBudget {
       guard let waiting = backend.waitingFrame() else { return }
-      guard let header = checked(waiting, context.features),
-        let index = target(waiting.prefix, context.queues.span)
-      else {
-        dropReceived()
-        continue
-      }
-      let isMergeable = context.features.contains(NetworkFeature.mergeableBuffers)
-      switch try buffers.collect(
-        waiting.byteCount, isMergeable: isMergeable, &context.queues[index], &pieces)
-      {
+      switch try collect(waiting, &context) {
       case .scarce: return
       case .impossible: dropReceived()
-      case .enough:
+      case .enough(let header, let index):
         if backend.receive(into: pieces.frame) {
           buffers.use(header, &context.queues[index])
         } else {
@@ -28,6 +19,52 @@ extension NetworkDevice where Backend: ~Copyable {
           countLostFrame()
         }
       }
+    }
+  }
+
+  /// Passes a frame from outside to the driver at once, made to what the driver takes. Where it does not, or
+  /// its buffers do not suffice, the frame or the rest of it is dropped and counted: nobody waits.
+  public mutating func deliver(
+    _ packet: NetworkPacket, _ context: inout DeviceContext
+  ) throws(DriverFault) {
+    guard var finishing = packet.finishing(for: receiveOffloads) else { return countLostFrame() }
+    for _ in 0..<finishing.frameCount {
+      let frame = packet.nextFrame(&finishing)
+      let waiting = NetworkWaitingFrame(
+        byteCount: frame.byteCount, prefix: ByteArray<64>(prefixOf: frame.head.bytes),
+        offload: frame.offload)
+      guard case .enough(let header, let index) = try collect(waiting, &context) else {
+        return countLostFrame()
+      }
+      frame.copy(into: pieces.frame)
+      buffers.use(header, &context.queues[index])
+    }
+  }
+
+  /// What there is for a frame.
+  private enum Place {
+    /// Buffers of a queue, and the header that goes there.
+    case enough(NetworkHeader, queue: Int)
+    /// Not yet enough buffers.
+    case scarce
+    /// The driver never gets it.
+    case impossible
+  }
+
+  /// Finds the place of a frame: the pieces of buffers, which `buffers.use` or `giveBack` then takes.
+  private mutating func collect(
+    _ waiting: NetworkWaitingFrame, _ context: inout DeviceContext
+  ) throws(DriverFault) -> Place {
+    guard let header = checked(waiting, context.features),
+      let index = target(waiting.prefix, context.queues.span)
+    else { return .impossible }
+    let isMergeable = context.features.contains(NetworkFeature.mergeableBuffers)
+    switch try buffers.collect(
+      waiting.byteCount, isMergeable: isMergeable, &context.queues[index], &pieces)
+    {
+    case .scarce: return .scarce
+    case .impossible: return .impossible
+    case .enough: return .enough(header, queue: index)
     }
   }
 

@@ -11,23 +11,53 @@ extension NetworkDevice where Backend: ~Copyable {
     let index = NetworkQueue.transmit(pair)
     stalledPairs &= ~(1 << UInt32(pair))
     let allowed = NetworkOffloads(transmit: context.features)
-    while var chain = try context.queues[index].next() {
+    let isInOrder = context.features.contains(.inOrder)
+    var byteCount = 0
+    while !transmissions.isFull, var chain = try context.queues[index].next() {
       var bytes = ByteArray<12>()
       try chain.read(&bytes, context.queues[index])
       try pieces.gather(&chain, context.queues[index])
-      guard let offload = checked(NetworkHeader(bytes), pair: pair, allowed, context.features) else {
+      byteCount += pieces.byteCount
+      var outcome = NetworkTransmission.done
+      if let offload = checked(NetworkHeader(bytes), pair: pair, allowed, context.features) {
+        outcome = backend.transmit(pieces.frame, offload, tag: transmissions.nextTag)
+      } else {
         dropTransmitted()
-        try context.queues[index].use(chain, written: 0)
-        continue
       }
-      if backend.transmit(pieces.frame, offload) == .busy {
+      if outcome == .busy {
         // It stays the next one of its queue, and later frames behind it.
         let parked = try context.queues[index].park(chain)
         context.queues[index].giveBack(parked)
-        stalledPairs |= 1 << UInt32(pair)
-        return
+        return stall(pair)
       }
-      try context.queues[index].use(chain, written: 0)
+      if outcome == .pending || isInOrder && !transmissions.isEmpty {
+        let parked = try context.queues[index].park(chain)
+        transmissions.append(parked, queue: index, isPending: outcome == .pending)
+      } else {
+        try context.queues[index].use(chain, written: 0)
+      }
+      if byteCount >= Self.transmitByteLimit { return context.queues[index].spendBudget() }
+    }
+    if transmissions.isFull { stall(pair) }
+  }
+
+  /// The queue of the pair waits for room; the next `poll` looks at it again.
+  private mutating func stall(_ pair: Int) { stalledPairs |= 1 << UInt32(pair) }
+
+  /// Takes over what the backend has sent: at most as much as can be pending.
+  mutating func drainTransmissions() {
+    for _ in 0..<NetworkTransmissions.capacity {
+      guard let tag = backend.nextTransmission() else { return }
+      transmissions.complete(tag)
+    }
+  }
+
+  /// Forgets the frames of one queue, or of all.
+  mutating func forgetTransmissions(queue: Int?) {
+    var left = transmissions.forget(queue: queue)
+    while left != 0 {
+      backend.cancel(tag: UInt32(left.trailingZeroBitCount))
+      left &= left &- 1
     }
   }
 

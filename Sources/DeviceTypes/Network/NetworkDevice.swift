@@ -26,13 +26,17 @@ public struct NetworkDeviceSettings: Sendable {
 /// A network interface for a driver, on any `NetworkBackend`.
 ///
 /// Frames pass between the backend and guest memory without a copy of the device's own. The transport needs
-/// `2 * maximumPairCount + 1` queues. A service call takes at most each queue's budget in buffers, and
-/// receives at most `frameBudget` frames of at most 65593 bytes: poll again while the backend has more.
+/// `2 * maximumPairCount + 1` queues. A service call takes at most each queue's budget in buffers, no further
+/// one of a transmitq after `transmitByteLimit`, and receives at most `frameBudget` frames of at most 65593
+/// bytes: poll again while the backend has more. Frames may stay pending in the backend, 64 at a time; with
+/// IN_ORDER their buffers are used in the order in which they came.
 public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPairCount: Int>:
   VirtioDevice, ~Copyable
 {
   /// Frames that one call receives at most.
   public static var frameBudget: Int { 256 }
+  /// Bytes after which one call takes no further frame of a transmitq.
+  public static var transmitByteLimit: Int { 1 << 20 }
 
   /// The link.
   public var backend: Backend
@@ -56,8 +60,9 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
   var receiveOffloads = NetworkOffloads.none
   var filter = NetworkFilter()
   var steering = NetworkSteering()
-  /// One bit a pair: the backend had no room for its next frame.
+  /// One bit a pair: there was no room for its next frame.
   var stalledPairs: UInt32 = 0
+  var transmissions = NetworkTransmissions()
   var pieces = NetworkPieces()
   var buffers = NetworkReceiveBuffers()
 
@@ -166,9 +171,11 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     }
   }
 
-  /// Looks after the link: its state, frames that had no room, frames that wait.
+  /// Looks after the link: its state, frames that were sent, that had no room, that wait.
   public mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {
     refresh(&context)
+    drainTransmissions()
+    transmissions.retire(&context)
     var todo = stalledPairs
     while todo != 0 {
       let pair = todo.trailingZeroBitCount
@@ -187,12 +194,24 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     filter = NetworkFilter()
     steering = NetworkSteering()
     stalledPairs = 0
+    forgetTransmissions(queue: nil)
     setReceiveOffloads(.none)
   }
 
-  /// Nothing is in flight between calls; only that a frame of a transmitq waits for room is forgotten.
+  /// Forgets the frames of a transmitq. The backend may still be at some of them: see `isQuiescent`.
   public mutating func resetQueue(_ index: Int) {
-    if index & 1 != 0 { stalledPairs &= ~(1 << UInt32(index >> 1)) }
+    if index & 1 != 0 && index < 2 * maximumPairCount {
+      stalledPairs &= ~(1 << UInt32(index >> 1))
+      forgetTransmissions(queue: index)
+    }
+  }
+
+  /// Whether the backend let go of every frame that was forgotten.
+  public var isQuiescent: Bool {
+    mutating get {
+      if !transmissions.isQuiescent { drainTransmissions() }
+      return transmissions.isQuiescent
+    }
   }
 
   mutating func dropTransmitted() { droppedTransmitCount &+= 1 }

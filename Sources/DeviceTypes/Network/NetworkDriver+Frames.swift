@@ -32,10 +32,8 @@ extension NetworkDriver where Registers: ~Copyable {
     // §5.1.9.5.6.1: MUST NOT queue packets on queues that are not in use.
     precondition(pair >= 0 && pair < activePairCount, "a pair that is not in use")
     if let fault { throw fault }
-    let byteCount = frame.byteCount
-    guard byteCount >= Ethernet.headerByteCount, byteCount <= transmitByteCountMax,
-      offload.segmentation != nil || byteCount <= frameLimit(frame),
-      let header = offload.header(.transmit, byteCount: byteCount, allowed: transmitOffloads)
+    guard frame.byteCount <= transmitByteCountMax,
+      let header = header(frame, byteCount: frame.byteCount, offload)
     else { return .refused }
     do throws(DeviceFault) {
       guard try transmitters[pair]!.hasRoom() else { return .full }
@@ -43,8 +41,18 @@ extension NetworkDriver where Registers: ~Copyable {
       fault = error
       throw error
     }
-    if transmitters[pair]!.submit(header, frame) { transport.notify(transmitters[pair]!.queue) }
+    let isAccepted = transmitters[pair]!.submit(header, frame, Span(), report: nil)
+    precondition(isAccepted, "room that is none")
+    if transmitters[pair]!.publish() { transport.notify(transmitters[pair]!.queue) }
     return .accepted
+  }
+
+  /// The header of a frame that starts with `head`, or nil when it cannot be sent.
+  func header(_ head: RawSpan, byteCount: Int, _ offload: NetworkOffload) -> NetworkHeader? {
+    guard byteCount >= Ethernet.headerByteCount,
+      offload.segmentation != nil || byteCount <= frameLimit(head)
+    else { return nil }
+    return offload.header(.transmit, byteCount: byteCount, allowed: transmitOffloads)
   }
 
   /// §5.1.4.2: MUST NOT exceed the MTU, which counts without the header and its tag.
@@ -102,7 +110,7 @@ extension NetworkDriver where Registers: ~Copyable {
   }
 
   /// Whether something was received in this moment.
-  private mutating func enableNotifications() -> Bool {
+  mutating func enableNotifications() -> Bool {
     var isMore = false
     for pair in 0..<pairCount where receivers[pair]!.queue.enableNotifications() { isMore = true }
     return isMore

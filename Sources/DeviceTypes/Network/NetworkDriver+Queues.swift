@@ -28,6 +28,10 @@ struct NetworkReceiveQueue: ~Copyable {
   private let isMergeable: Bool
   /// Buffers given back and not yet published.
   private var unpublished = 0
+  /// Where the frame that was taken lies.
+  private var held = [256 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
+  private(set) var heldCount = 0
+  private var heldByteCount = 0
 
   /// Up to `count` buffers, together of at least `limits`; without mergeable buffers, each. Nil when `source`
   /// runs out of memory.
@@ -70,13 +74,11 @@ struct NetworkReceiveQueue: ~Copyable {
     return publish()
   }
 
-  /// Copies the next frame to `target` as far as it fits. Nil when there is none.
+  /// Takes the next frame: it lies in `heldCount` segments until `release()`. Nil when there is none.
   ///
   /// Frames that cannot be accepted are skipped, but not without end: more in a row than there are buffers
   /// are a fault.
-  mutating func receive(
-    into target: inout MutableRawSpan, _ allowed: NetworkOffloads
-  ) throws(DeviceFault) -> NetworkReceivedFrame? {
+  mutating func hold(_ allowed: NetworkOffloads) throws(DeviceFault) -> NetworkReceivedFrame? {
     for _ in 0..<slotCount {
       guard let first = try queue.callReclaim() else { return nil }
       let headerByteCount = UInt32(NetworkHeader.byteCount)
@@ -86,107 +88,68 @@ struct NetworkReceiveQueue: ~Copyable {
       // Read once: the device may change it.
       memory.copyOut(to: &span, from: Int(first.token) * slotByteCount)
       let header = NetworkHeader(bytes)
-      var byteCount = 0
-      copy(first, from: NetworkHeader.byteCount, &byteCount, into: &target)
+      hold(first, from: NetworkHeader.byteCount)
       // §5.1.9.4: without mergeable buffers there is always one.
       let bufferCount = isMergeable ? Int(header.bufferCount) : 1
       guard bufferCount >= 1, bufferCount <= slotCount else { throw .invalidResponse }
       for _ in 1..<bufferCount {
         // §5.1.9.4.1: all buffers of a frame are used together.
         guard let next = try queue.callReclaim() else { throw .invalidResponse }
-        copy(next, from: 0, &byteCount, into: &target)
+        hold(next, from: 0)
       }
-      guard byteCount >= Ethernet.headerByteCount,
-        let offload = NetworkOffload.decode(header, .receive, byteCount: byteCount, allowed: allowed)
-      else { continue }
-      return NetworkReceivedFrame(byteCount: byteCount, offload: offload)
+      if heldByteCount >= Ethernet.headerByteCount,
+        let offload = NetworkOffload.decode(header, .receive, byteCount: heldByteCount, allowed: allowed)
+      {
+        return NetworkReceivedFrame(byteCount: heldByteCount, offload: offload)
+      }
+      release()
     }
     throw .invalidResponse
   }
 
-  /// Copies what the device wrote to one buffer from byte `start` on, and gives the buffer back to it.
-  private mutating func copy(
-    _ used: UsedBuffer, from start: Int, _ byteCount: inout Int, into target: inout MutableRawSpan
-  ) {
-    let written = Int(used.byteCount) - start
-    let count = min(written, max(0, target.byteCount - byteCount))
-    if count > 0 {
-      var part = target._mutatingExtracting(byteCount..<(byteCount + count))
-      memory.copyOut(to: &part, from: Int(used.token) * slotByteCount + start)
+  private mutating func hold(_ used: UsedBuffer, from start: Int) {
+    let byteCount = Int(used.byteCount) - start
+    held[heldCount] = memory.segment(at: Int(used.token) * slotByteCount + start, byteCount: byteCount)
+    heldCount += 1
+    heldByteCount += byteCount
+  }
+
+  /// A segment of the frame that was taken; it may be empty. Traps beyond them.
+  func heldSegment(_ index: Int) -> DMASegment {
+    precondition(index >= 0 && index < heldCount, "no such segment")
+    return held[index]
+  }
+
+  /// Gives the buffers of the frame that was taken back to the device.
+  mutating func release() {
+    for index in 0..<heldCount {
+      // A segment starts within its buffer, or at its end when there is nothing behind the header.
+      let offset = Int(held[index].deviceAddress - memory.deviceAddress)
+      let slot = (index == 0 ? offset - NetworkHeader.byteCount : offset) / slotByteCount
+      let end = offset + Int(held[index].byteCount)
+      // A device that later claims what it did not write shows nothing old.
+      memory.zero(at: slot * slotByteCount, byteCount: end - slot * slotByteCount)
+      offer(slot)
     }
-    byteCount += written
-    // A device that later claims what it did not write shows nothing old.
-    memory.zero(at: Int(used.token) * slotByteCount, byteCount: Int(used.byteCount))
-    offer(Int(used.token))
+    heldCount = 0
+    heldByteCount = 0
   }
-}
 
-/// A transmitq and the buffers that frames are copied to, each for a header and a frame.
-struct NetworkTransmitQueue: ~Copyable {
-  var queue: DriverVirtqueue
-  private let memory: DMABuffer
-  private let slotByteCount: Int
-  /// One bit a buffer.
-  private var free: UInt64
-  private let allFree: UInt64
-  /// Whether a notification was asked for, because there was no room.
-  private var isWaiting = false
-
-  /// Up to 64 buffers for frames of `byteCount` bytes. Nil when `source` runs out of memory.
-  init?<Memory: DriverMemory & ~Copyable>(
-    _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, from source: inout Memory
-  ) {
-    let slotCount = min(min(count, Int(queue.size)), 64)
-    slotByteCount = (NetworkHeader.byteCount + byteCount + 15) & ~15
-    guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64) else {
-      return nil
+  /// Copies the next frame to `target` as far as it fits. Nil when there is none.
+  mutating func receive(
+    into target: inout MutableRawSpan, _ allowed: NetworkOffloads
+  ) throws(DeviceFault) -> NetworkReceivedFrame? {
+    guard let frame = try hold(allowed) else { return nil }
+    var done = 0
+    for index in 0..<heldCount {
+      let count = min(Int(held[index].byteCount), target.byteCount - done)
+      if count == 0 { continue }
+      var part = target._mutatingExtracting(done..<(done + count))
+      memory.copyOut(to: &part, from: Int(held[index].deviceAddress - memory.deviceAddress))
+      done += count
     }
-    allFree = slotCount == 64 ? .max : 1 << UInt64(slotCount) - 1
-    free = allFree
-    self.queue = queue
-    self.memory = memory
-    self.queue.disableNotifications()
-  }
-
-  /// Whether the device is done with every frame.
-  mutating func isIdle() throws(DeviceFault) -> Bool {
-    try reclaim()
-    return free == allFree
-  }
-
-  /// Whether another frame has room. When not, a used buffer notification will come.
-  mutating func hasRoom() throws(DeviceFault) -> Bool {
-    try reclaim()
-    if free == 0 {
-      isWaiting = true
-      guard queue.enableNotifications() else { return false }
-      // One was used in this moment.
-      try reclaim()
-    }
-    if isWaiting && free != 0 {
-      isWaiting = false
-      queue.disableNotifications()
-    }
-    return free != 0
-  }
-
-  private mutating func reclaim() throws(DeviceFault) {
-    // At most as many as are in flight.
-    while let used = try queue.callReclaim() { free |= 1 << UInt64(used.token) }
-  }
-
-  /// Adds a frame, for which there is room. Whether the device must be notified.
-  mutating func submit(_ header: NetworkHeader, _ frame: RawSpan) -> Bool {
-    let slot = free.trailingZeroBitCount
-    let start = slot * slotByteCount
-    let bytes = header.bytes
-    memory.copyIn(from: bytes.bytes, at: start)
-    memory.copyIn(from: frame, at: start + NetworkHeader.byteCount)
-    let segment = memory.segment(at: start, byteCount: NetworkHeader.byteCount + frame.byteCount)
-    let isAccepted = queue.callSubmit(segment, deviceWritable: false, token: UInt32(slot))
-    precondition(isAccepted, "a ring smaller than its buffers")
-    free &= ~(1 << UInt64(slot))
-    return queue.callPublish()
+    release()
+    return frame
   }
 }
 

@@ -14,10 +14,13 @@ public struct NetworkDriverSettings: Sendable {
   public var receiveBufferCount: Int
   /// Bytes of a receive buffer with MRG_RXBUF, at least 64; without it each takes a whole frame.
   public var receiveBufferByteCount: Int
-  /// Frames that can be in flight on each transmitq, 1 to 64.
+  /// Frames that can be in flight on each transmitq, 1 to 256.
   public var transmitBufferCount: Int
-  /// The longest frame to be transmitted, in bytes; more than 1518 only makes sense for segmentation, or for
-  /// a larger MTU.
+  /// Segments of a frame behind its head that take no room in the ring, with INDIRECT_DESC; 0 for hosts that
+  /// send no segments.
+  public var transmitSegmentCount: Int
+  /// The longest frame to be transmitted, or head of one sent in segments, in bytes; more than 1518 only
+  /// makes sense for segmentation, or for a larger MTU.
   public var transmitByteCount: Int
 
   /// What a simple host needs: complete frames in, complete or partially checksummed frames out.
@@ -32,18 +35,23 @@ public struct NetworkDriverSettings: Sendable {
   public init(
     features: Features = Self.simpleFeatures,
     address: MACAddress = MACAddress(2, 0x56, 0x49, 0x52, 0x4f, 1), receiveBufferCount: Int = 32,
-    receiveBufferByteCount: Int = 1536, transmitBufferCount: Int = 16, transmitByteCount: Int = 1518
+    receiveBufferByteCount: Int = 1536, transmitBufferCount: Int = 16, transmitByteCount: Int = 1518,
+    transmitSegmentCount: Int = 0
   ) {
     precondition(receiveBufferCount >= 1 && receiveBufferCount <= 256, "1 to 256 receive buffers")
     precondition(receiveBufferByteCount >= 64 && receiveBufferByteCount <= 1 << 20, "an absurd buffer")
-    precondition(transmitBufferCount >= 1 && transmitBufferCount <= 64, "1 to 64 transmit buffers")
-    precondition(transmitByteCount >= 1514 && transmitByteCount <= 65593, "an absurd frame")
+    precondition(transmitBufferCount >= 1 && transmitBufferCount <= 256, "1 to 256 transmit buffers")
+    precondition(transmitSegmentCount >= 0 && transmitSegmentCount <= 64, "an absurd number of segments")
+    // With segments the buffer is for the head only.
+    let least = transmitSegmentCount == 0 ? 1514 : 64
+    precondition(transmitByteCount >= least && transmitByteCount <= 65593, "an absurd frame")
     self.features = features
     self.address = address.locallyAdministered
     self.receiveBufferCount = receiveBufferCount
     self.receiveBufferByteCount = receiveBufferByteCount
     self.transmitBufferCount = transmitBufferCount
     self.transmitByteCount = transmitByteCount
+    self.transmitSegmentCount = transmitSegmentCount
   }
 }
 
@@ -76,6 +84,8 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
   var fault: DeviceFault?
   /// Where `receive` looks first.
   var nextPair = 0
+  /// The pair of the frame that is held.
+  var heldPair: Int?
 
   /// What was negotiated.
   public var features: Features { transport.features }
@@ -162,12 +172,14 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
 
   private static func queue<Memory: DriverMemory & ~Copyable>(
     _ transport: borrowing MMIODriverTransport<Registers>, _ index: Int, wanted: Int, minimum: UInt16 = 1,
-    _ memory: inout Memory
+    segmentCount: Int = 0, _ memory: inout Memory
   ) throws(DeviceFault) -> DriverVirtqueue? {
     // With 32768 pairs the control queue has an index that no notification can carry (§4.2.2).
     guard let index = UInt16(exactly: index) else { throw .queueUnavailable(.max) }
     let size = try transport.queueSize(index, wanted: UInt16(wanted), minimum: minimum)
-    return DriverVirtqueue(index: index, size: size, features: transport.features, from: &memory)
+    return DriverVirtqueue(
+      index: index, size: size, features: transport.features,
+      indirectCapacity: segmentCount == 0 ? 0 : UInt16(segmentCount + 1), from: &memory)
   }
 
   private static func receiver<Memory: DriverMemory & ~Copyable>(
@@ -189,9 +201,11 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
     _ memory: inout Memory
   ) throws(DeviceFault) -> NetworkTransmitQueue? {
     let count = settings.transmitBufferCount
-    guard let queue = try queue(transport, NetworkQueue.transmit(pair), wanted: count, &memory) else {
-      return nil
-    }
+    guard
+      let queue = try queue(
+        transport, NetworkQueue.transmit(pair), wanted: count, segmentCount: settings.transmitSegmentCount,
+        &memory)
+    else { return nil }
     try transport.enable(queue)
     return NetworkTransmitQueue(
       queue, count: count, byteCount: settings.transmitByteCount, from: &memory)

@@ -66,6 +66,17 @@ public struct GuestRange {
     unsafe source.withUnsafeBytes { unsafe target.copyMemory(from: $0) }
   }
 
+  /// Copies all of `source`, which may be another guest's, into guest memory. Traps when the range is
+  /// shorter.
+  @inline(__always)
+  public func copy(from source: GuestRange) {
+    precondition(source.byteCount <= byteCount, "a copy beyond the range")
+    if source.byteCount == 0 { return }
+    let bytes = unsafe UnsafeRawBufferPointer(start: source.host, count: Int(source.byteCount))
+    // Both are mapped for as many bytes, and copied as bytes: they may overlap and change meanwhile.
+    unsafe UnsafeMutableRawBufferPointer(start: host, count: bytes.count).copyMemory(from: bytes)
+  }
+
   /// Sets every byte to zero.
   public func zero() {
     if byteCount == 0 { return }

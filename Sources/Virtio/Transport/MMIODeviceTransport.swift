@@ -115,6 +115,20 @@ public struct MMIODeviceTransport<
     finishResets()
   }
 
+  /// Calls `body` with the device and its queues as `poll()` calls the device, for an embedder that brings
+  /// something from outside. Returns false, without a call, unless the driver has made the device live.
+  public mutating func call(
+    _ body: (inout Device, inout DeviceContext) throws(DriverFault) -> Void
+  ) -> Bool {
+    guard isLive else { return false }
+    var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)
+    var broken: DriverFault?
+    do throws(DriverFault) { try body(&device, &context) } catch { broken = error }
+    let changed = context.configurationChanged
+    finishCall(broken, configurationChanged: changed)
+    return broken == nil
+  }
+
   /// Serves queue `index`; what a notification does.
   mutating func process(queue index: Int) {
     pendingQueues &= ~(1 << UInt64(index))

@@ -15,10 +15,30 @@ final class TestLink {
   var room = Int.max
   /// Whether the next reception fails.
   var isBroken = false
+  /// Whether frames stay pending until `finish` is called with their tag.
+  var isSlow = false
+  /// Tags of the frames that are pending, in the order in which they came.
+  private(set) var pending: [UInt32] = []
+  /// Tags that the device takes back next.
+  fileprivate var finished: [UInt32] = []
+  /// Tags of frames that the device forgot.
+  fileprivate(set) var cancelled: [UInt32] = []
   /// What the device last allowed.
   var receiveOffloads = NetworkOffloads.none
   /// Number of pieces of the frames sent and received.
   var pieceCounts: [Int] = []
+
+  /// The frame of `tag` was sent.
+  func finish(_ tag: UInt32) {
+    pending.removeAll { $0 == tag }
+    finished.append(tag)
+  }
+
+  fileprivate func begin(_ tag: UInt32) -> NetworkTransmission {
+    guard isSlow else { return .done }
+    pending.append(tag)
+    return .pending
+  }
 
   func offer(_ bytes: [UInt8], _ offload: NetworkOffload = .complete) { waiting.append((bytes, offload)) }
 }
@@ -30,7 +50,7 @@ struct TestBackend: NetworkBackend {
   var receiveOffloads = NetworkOffloads.none
 
   mutating func transmit(
-    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload
+    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload, tag: UInt32
   ) -> NetworkTransmission {
     if link.room == 0 { return .busy }
     link.room -= 1
@@ -45,8 +65,14 @@ struct TestBackend: NetworkBackend {
     }
     link.pieceCounts.append(frame.ranges.count)
     link.sent.append((bytes, offload))
-    return .done
+    return link.begin(tag)
   }
+
+  mutating func nextTransmission() -> UInt32? {
+    link.finished.isEmpty ? nil : link.finished.removeFirst()
+  }
+
+  mutating func cancel(tag: UInt32) { link.cancelled.append(tag) }
 
   mutating func waitingFrame() -> NetworkWaitingFrame? {
     guard let (bytes, offload) = link.waiting.first else { return nil }

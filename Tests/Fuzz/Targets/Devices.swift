@@ -206,7 +206,7 @@ struct FuzzLink: NetworkBackend {
   var receiveOffloads: NetworkOffloads { .all }
 
   mutating func transmit(
-    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload
+    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload, tag: UInt32
   ) -> NetworkTransmission {
     if room == 0 { return .busy }
     room -= 1
