@@ -10,6 +10,7 @@
 #define ATTRIBUTES_MEMORY (1 << 2 | 3 << 8 | TABLE_ONES)        // write-back, inner shareable
 #define READ_ONLY (1 << 7)
 #define ACCESSED (1 << 10)
+#define CONTEXT_SIZE 272        // struct machine_guest, at the top of each stack at EL2
 #define NEVER_EXECUTE_HIGH 0x0060               // bits 63:48 of an entry: PXN and UXN, at EL2 XN
 #ifdef MACHINE_EL2
 #define IMAGE_BLOCKS 4
@@ -55,6 +56,7 @@ machine_secondary:
   address x0, __core_stacks     // the stack of core 1 is the first
   ldr x1, =__core_stack_stride
   madd x0, x19, x1, x0
+  sub x0, x0, #CONTEXT_SIZE
   mov sp, x0
   isb
   bl load_translation           // the tables are in use: nothing is taken out of the caches
@@ -77,7 +79,7 @@ _start:
 
 at_el2:
   set_level
-  address x0, __stack_top
+  address x0, __stack_top - CONTEXT_SIZE
   mov sp, x0
   isb
 #else

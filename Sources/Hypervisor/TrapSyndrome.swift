@@ -29,52 +29,50 @@ public enum TrapSyndrome: Equatable, Sendable {
     case 0x17: self = .secureMonitorCall
     case 0x18: self = .systemRegister(SystemRegisterAccess(iss))
     case 0x20: self = .instructionAbort
-    case 0x24: self = DataAccess(iss).map { .dataAccess($0) } ?? .undecodableAccess
+    case 0x24: self = DataAccess(syndrome).map { .dataAccess($0) } ?? .undecodableAccess
     case let other: self = .other(exceptionClass: other)
     }
   }
 }
 
-/// One load or store of a general-purpose register.
-public struct DataAccess: Equatable, Sendable {
-  /// Width in bytes: 1, 2, 4 or 8.
-  public let byteCount: Int
-  /// Number of the register; 31 is the zero register.
-  public let register: Int
-  /// True for a store.
-  public let isWrite: Bool
-  /// Whether a load extends the sign.
-  public let extendsSign: Bool
-  /// Whether a load fills all 64 bits of the register, or 32 of them and clears the rest.
-  public let is64Bit: Bool
+/// One load or store of a general-purpose register. It keeps the syndrome as it is and takes it apart where
+/// it is asked: most exits are such accesses.
+@frozen public struct DataAccess: Equatable, Sendable {
+  @usableFromInline let syndrome: UInt32
 
-  /// The access, or nil when the syndrome does not describe one that can be emulated.
-  init?(_ iss: UInt32) {
-    // ISV set; not EA, CM or S1PTW; a translation fault (DFSC 0b0001xx).
-    guard iss & 1 << 24 != 0, iss & (1 << 9 | 1 << 8 | 1 << 7) == 0, iss & 0b11_1100 == 0b00_0100 else {
-      return nil
-    }
-    byteCount = 1 << Int(iss >> 22 & 0b11)
-    extendsSign = iss & 1 << 21 != 0
-    register = Int(iss >> 16 & 0x1f)
-    is64Bit = iss & 1 << 15 != 0
-    isWrite = iss & 1 << 6 != 0
+  /// The access of an ESR_EL2 value, or nil when it does not describe one that can be emulated.
+  @inlinable @inline(__always)
+  public init?(_ syndrome: UInt64) {
+    self.syndrome = UInt32(truncatingIfNeeded: syndrome)
+    // EC 0x24; ISV set; not EA, CM or S1PTW; a translation fault (DFSC 0b0001xx).
+    guard self.syndrome & 0xfd00_03bc == 0x24 << 26 | 1 << 24 | 0b00_0100 else { return nil }
   }
 
+  /// Width in bytes: 1, 2, 4 or 8.
+  @inlinable @inline(__always) public var byteCount: Int { 1 &<< Int(syndrome >> 22 & 0b11) }
+  /// Number of the register; 31 is the zero register.
+  @inlinable @inline(__always) public var register: Int { Int(syndrome >> 16 & 0x1f) }
+  /// True for a store.
+  @inlinable @inline(__always) public var isWrite: Bool { syndrome & 1 << 6 != 0 }
+  /// Whether a load extends the sign.
+  @inlinable @inline(__always) public var extendsSign: Bool { syndrome & 1 << 21 != 0 }
+  /// Whether a load fills all 64 bits of the register, or 32 of them and clears the rest.
+  @inlinable @inline(__always) public var is64Bit: Bool { syndrome & 1 << 15 != 0 }
+  /// How many bits of 64 the access leaves out.
+  @inlinable @inline(__always) var unused: UInt64 { 64 &- UInt64(8) &<< UInt64(syndrome >> 22 & 0b11) }
+
   /// What a load of `value` leaves in the register.
+  @inlinable @inline(__always)
   public func loaded(_ value: UInt64) -> UInt64 {
-    let unused = UInt64(64 - 8 * byteCount)
-    let narrow = value << unused
-    if !extendsSign { return narrow >> unused }
-    let wide = UInt64(bitPattern: Int64(bitPattern: narrow) >> Int64(unused))
+    let narrow = value &<< unused
+    if !extendsSign { return narrow &>> unused }
+    let wide = UInt64(bitPattern: Int64(bitPattern: narrow) &>> Int64(bitPattern: unused))
     return is64Bit ? wide : wide & 0xffff_ffff
   }
 
   /// The bytes of `value` that a store writes.
-  public func stored(_ value: UInt64) -> UInt64 {
-    let unused = UInt64(64 - 8 * byteCount)
-    return (value << unused) >> unused
-  }
+  @inlinable @inline(__always)
+  public func stored(_ value: UInt64) -> UInt64 { (value &<< unused) &>> unused }
 }
 
 /// A trapped MSR or MRS.
@@ -105,6 +103,7 @@ public struct SystemRegisterAccess: Equatable, Sendable {
 /// The address that a stage 2 fault was about, from HPFAR_EL2 and FAR_EL2.
 ///
 /// Not valid for permission faults: EL2 maps nothing read-only, so there are none.
+@inlinable @inline(__always)
 public func faultingAddress(hpfar: UInt64, far: UInt64) -> UInt64 {
   (hpfar >> 4 & 0xff_ffff_ffff) << 12 | far & 0xfff
 }

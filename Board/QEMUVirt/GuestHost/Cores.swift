@@ -17,8 +17,7 @@ enum CoreSignal {
 
 /// The cores.
 enum Cores {
-  // Each core has one of each, and only it uses them once it runs.
-  nonisolated(unsafe) private static var contexts = InlineArray<8, machine_guest>(repeating: machine_guest())
+  // Set before the other cores start.
   nonisolated(unsafe) private static var redistributors: MMIORegion?
   /// What stands for the guest of a core that belongs to none.
   private static var noGuest: UInt32 { .max }
@@ -32,15 +31,15 @@ enum Cores {
     for guest in 0..<setup.guestCount {
       let table = setup.tables[guest]
       for i in 0..<table.coreCount {
-        unsafe contexts[table.firstCore + i].guest = UInt32(guest)
-        unsafe contexts[table.firstCore + i].core = UInt32(i)
+        unsafe context(table.firstCore + i).pointee.guest = UInt32(guest)
+        unsafe context(table.firstCore + i).pointee.core = UInt32(i)
       }
       used = max(used, table.firstCore + table.coreCount)
     }
     Interrupts.acceptSent(CoreSignal.all)
     if used < min(Board.coreLimit, Interrupts.coreCount(redistributors)) {
       Interrupts.route(to: UInt64(used))
-      unsafe contexts[used].guest = noGuest
+      unsafe context(used).pointee.guest = noGuest
       try turnOn(used)
     }
     for guest in 0..<setup.guestCount {
@@ -76,13 +75,13 @@ enum Cores {
   /// What a core does while it is not inside its guest.
   private static func run(_ core: Int) -> Never {
     // A core's own.
-    if unsafe contexts[core].guest == noGuest {
+    if unsafe context(core).pointee.guest == noGuest {
       while true {
         machine_wait_for_interrupt()
         serveHardware()
       }
     }
-    let (guest, index) = unsafe (Int(contexts[core].guest), Int(contexts[core].core))
+    let (guest, index) = unsafe (Int(context(core).pointee.guest), Int(context(core).pointee.core))
     while true {
       switch GuestHost.life(of: guest).with({ $0.next(index) }) {
       case .wait:
@@ -158,18 +157,25 @@ enum Cores {
     machine_write_guest_sctlr(0x30d0_0800)  // MMU and caches off
     machine_write_guest_mdscr(0)
     machine_write_ich_vmcr(0)
-    // This core's own; its exceptions come back on the stack that is in use here, from the top again.
-    unsafe contexts[core].x.0 = argument
-    unsafe withUnsafeMutableBytes(of: &contexts[core].x) {
-      for i in 1..<31 { unsafe $0.storeBytes(of: 0, toByteOffset: i * 8, as: UInt64.self) }
+    // This core's own.
+    let context = unsafe context(core)
+    unsafe withUnsafeMutableBytes(of: &context.pointee.x) {
+      for i in 0..<31 {
+        unsafe $0.storeBytes(of: i == 0 ? argument : 0, toByteOffset: i * 8, as: UInt64.self)
+      }
     }
-    unsafe contexts[core].elr = entry
-    unsafe contexts[core].spsr = 0x3c5  // EL1h, everything masked
-    unsafe machine_enter_guest(&contexts[core], stackTop(core))
+    unsafe context.pointee.elr = entry
+    unsafe context.pointee.spsr = 0x3c5  // EL1h, everything masked
+    unsafe machine_enter_guest(context)
   }
 
-  private static func stackTop(_ core: Int) -> UInt64 {
-    core == 0 ? machine_stack_top() : machine_core_stacks() + UInt64(core) * machine_core_stack_stride()
+  /// What guest.S saves of the guest on a core, at the top of the core's stack: start.S has left room there.
+  /// The first core writes it before the core runs, then only the core itself.
+  private static func context(_ core: Int) -> UnsafeMutablePointer<machine_guest> {
+    let top =
+      core == 0 ? machine_stack_top() : machine_core_stacks() + UInt64(core) * machine_core_stack_stride()
+    return unsafe UnsafeMutablePointer(bitPattern: UInt(top) - UInt(MemoryLayout<machine_guest>.size))
+      .unsafelyUnwrapped
   }
 
   /// Takes this core out of its guest: no interrupt and no timer of the guest reaches it any more.

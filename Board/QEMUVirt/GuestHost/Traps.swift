@@ -8,7 +8,9 @@ import Machine
 @c(machine_guest_trap) @used
 func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   // guest.S hands over the context of this core, which nothing else touches meanwhile.
-  unsafe Traps.handle(&context.pointee)
+  let syndrome = machine_read_esr()
+  guard let access = DataAccess(syndrome) else { return unsafe Traps.handle(syndrome, &context.pointee) }
+  unsafe Traps.emulate(access, &context.pointee)
 }
 
 /// An interrupt of the host came while the guest of this core ran.
@@ -28,8 +30,10 @@ func machineGuestError() -> Never {
 }
 
 enum Traps {
-  static func handle(_ context: inout machine_guest) {
-    switch TrapSyndrome(machine_read_esr()) {
+  /// Whatever is not a plain access.
+  @inline(never)
+  static func handle(_ syndrome: UInt64, _ context: inout machine_guest) {
+    switch TrapSyndrome(syndrome) {
     case .dataAccess(let access): emulate(access, &context)
     case .hypervisorCall: call(&context)
     case .secureMonitorCall:
@@ -45,28 +49,41 @@ enum Traps {
     }
   }
 
+  /// A load or store that stage 2 did not translate.
   @inline(__always)
-  private static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
+  static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
     let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
     let guest = Int(context.guest)
     let offset = address &- Board.virtioBase
-    let isDevice = offset < UInt64(Devices.count) * Board.virtioStride
-    let (slot, register) = (Int(offset / Board.virtioStride), Int(offset % Board.virtioStride))
-    if access.isWrite {
-      let value = access.stored(self.register(access.register, &context))
-      if isDevice {
-        Devices.write(value, guest: guest, slot: slot, at: register, byteCount: access.byteCount)
-      } else {
-        GuestHost.withGuest(guest) { $0.write(value, address, byteCount: access.byteCount) }
-      }
+    if offset >= UInt64(Devices.count) * Board.virtioStride {
+      emulateElsewhere(access, address, &context)
+    } else if access.isWrite {
+      Devices.write(
+        access.stored(register(access.register, &context)), guest: guest,
+        slot: Int(offset / Board.virtioStride),
+        at: Int(offset % Board.virtioStride), byteCount: access.byteCount)
     } else {
-      let value =
-        isDevice
-        ? Devices.read(guest: guest, slot: slot, at: register, byteCount: access.byteCount)
-        : GuestHost.withGuest(guest) { $0.read(address, byteCount: access.byteCount) }
+      let value = Devices.read(
+        guest: guest, slot: Int(offset / Board.virtioStride), at: Int(offset % Board.virtioStride),
+        byteCount: access.byteCount)
       setRegister(access.register, access.loaded(value), &context)
     }
-    context.elr += 4
+    context.elr &+= 4
+  }
+
+  /// The same outside the devices' windows.
+  @inline(never)
+  private static func emulateElsewhere(
+    _ access: DataAccess, _ address: UInt64, _ context: inout machine_guest
+  ) {
+    let guest = Int(context.guest)
+    if access.isWrite {
+      let value = access.stored(register(access.register, &context))
+      GuestHost.withGuest(guest) { $0.write(value, address, byteCount: access.byteCount) }
+    } else {
+      let value = GuestHost.withGuest(guest) { $0.read(address, byteCount: access.byteCount) }
+      setRegister(access.register, access.loaded(value), &context)
+    }
   }
 
   /// What is trapped has no effect, reads as zero and ignores writes, but for interrupts between the guest's
@@ -139,7 +156,7 @@ enum Traps {
     if index == 31 { return 0 }
     // The registers are the first 31 words of the context.
     return unsafe withUnsafeBytes(of: &context.x) {
-      unsafe $0.load(fromByteOffset: index * 8, as: UInt64.self)
+      unsafe $0.load(fromByteOffset: index &<< 3, as: UInt64.self)
     }
   }
 
@@ -148,7 +165,7 @@ enum Traps {
     if index == 31 { return }
     // As above.
     unsafe withUnsafeMutableBytes(of: &context.x) {
-      unsafe $0.storeBytes(of: value, toByteOffset: index * 8, as: UInt64.self)
+      unsafe $0.storeBytes(of: value, toByteOffset: index &<< 3, as: UInt64.self)
     }
   }
 }

@@ -107,7 +107,7 @@ static inline int machine_lock_try(struct machine_lock *lock) { return lock != 0
 #endif
 
 #ifdef MACHINE_EL2
-/* What guest.S saves of a guest; the layout is repeated there. */
+/* What guest.S saves of a guest, at the top of the core's stack; the layout is repeated there. */
 struct machine_guest {
   uint64_t x[31];
   uint64_t elr;
@@ -115,6 +115,7 @@ struct machine_guest {
   uint32_t guest; /* which guest this is, and which of its cores */
   uint32_t core;
 };
+_Static_assert(sizeof(struct machine_guest) % 16 == 0, "the stack pointer is aligned");
 MACHINE_READ(esr, "esr_el2")
 MACHINE_READ(far, "far_el2")
 MACHINE_READ(hpfar, "hpfar_el2")
@@ -132,7 +133,6 @@ MACHINE_WRITE(guest_far, "far_el1")
 MACHINE_WRITE(guest_elr, "elr_el1")
 MACHINE_WRITE(guest_spsr, "spsr_el1")
 MACHINE_READ(guest_vbar, "vbar_el1")
-MACHINE_READ(context, "tpidr_el2")
 MACHINE_WRITE(guest_mdscr, "mdscr_el1")
 MACHINE_WRITE(guest_timer_control, "cntv_ctl_el0")
 MACHINE_WRITE(guest_physical_timer_control, "cntp_ctl_el0")
@@ -141,9 +141,9 @@ MACHINE_WRITE(icc_sgi1, "S3_0_C12_C11_5")
 MACHINE_WRITE(guest_icc_igrpen, "S3_0_C12_C12_7")
 MACHINE_WRITE(guest_icc_active, "S3_0_C12_C9_0")
 MACHINE_WRITE(ich_vmcr, "S3_4_C12_C11_7")
-/* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at
-   `stack`. */
-_Noreturn void machine_enter_guest(struct machine_guest *context, uint64_t stack);
+/* Runs a guest on this core; its exceptions come back as machine_guest_trap on the stack that ends at the
+   context. */
+_Noreturn void machine_enter_guest(struct machine_guest *context);
 /* What the walkers of every core remember of the guest in VTTBR_EL2 is gone. */
 static inline void machine_invalidate_guest(void) {
   __asm__ volatile("dsb ishst\n\ttlbi vmalls12e1is\n\tdsb ish\n\tisb" ::: "memory");
