@@ -69,8 +69,8 @@ resume_guest:
   ldp x28, x29, [sp, #224]
   eret
 
-// machine_enter_guest(context): runs the guest on this core, whose stack ends at the context from now on; comes
-// back only through the vectors.
+// machine_enter_guest(context): runs the guest on this core, whose stack ends at the context from now on;
+// comes back only through the vectors.
 machine_enter_guest:
   mov sp, x0
   isb

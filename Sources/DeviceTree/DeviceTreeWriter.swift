@@ -83,7 +83,7 @@ import CFDT
     unsafe write(name, UnsafeRawPointer(value.utf8Start), value.utf8CodeUnitCount + 1)
   }
 
-  /// A property that is a string of bytes chosen at run time, and `suffix`; the zero byte at the end is added.
+  /// A property that is a string of bytes chosen at run time, and `suffix`; a zero byte at the end is added.
   public mutating func property(_ name: StaticString, string value: Span<UInt8>, suffix: StaticString = "") {
     var place: UnsafeMutableRawPointer?
     let size = value.count + suffix.utf8CodeUnitCount + 1

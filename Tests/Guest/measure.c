@@ -1,5 +1,5 @@
 /* What an exit costs, in instructions under QEMU's -icount shift=0, where a nanosecond is an instruction and
-   a tick of the counter is 16 of them: `name=number` for each. And two spans for the harness to count exits in,
+   a tick of the counter is 16 of them: `name=number` for each. And spans for the harness to count exits in,
    between calls with numbers of their own in the instruction. */
 #include "guest.h"
 

@@ -53,7 +53,8 @@ def main():
         cases = [
             ("a guest that tries everything", dict(kernel=payload), 0, "." * 19 + "\n"),
             ("two guests that try everything",
-             dict(kernel=payload, options="guests=2 cores=1,1", cores=2, memory="2G"), 0, "guest 1 powered off"),
+             dict(kernel=payload, options="guests=2 cores=1,1", cores=2, memory="2G"), 0,
+             "guest 1 powered off"),
         ]
         results = [check(*case) for case in cases + bad_input(payload)]
         results += guest_measure.checks(folder)

@@ -30,7 +30,8 @@ def checks(folder):
     found = dict(re.findall(r"^(\w+)=(\d+)$", console, re.MULTILINE))
     rows = [(f"instructions of a trapped {name}", found.get(name), limit) for name, limit in LIMITS.items()]
     text = log.read_text(errors="replace")
-    rows += [(f"exits of {name}", exits(text, start, end), limit) for name, (start, end, limit) in EXITS.items()]
+    rows += [(f"exits of {name}", exits(text, start, end), limit)
+             for name, (start, end, limit) in EXITS.items()]
     results = []
     for name, number, limit in rows:
         good = status == 0 and found.get("status") == "0" and number is not None and int(number) <= limit

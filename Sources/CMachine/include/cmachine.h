@@ -155,8 +155,8 @@ static inline void machine_invalidate_translation(uint64_t base) {
   machine_invalidate_guest();
   machine_write_vttbr(own);
 }
-/* Where a core of the board begins: called by the firmware with the number of the core, which has the stack of
-   that number, from 1 on. It calls machine_core. */
+/* Where a core of the board begins: called by the firmware with the number of the core, which has the stack
+   of that number, from 1 on. It calls machine_core. */
 void machine_secondary(void);
 /* Orders tables of ours that were written before every later use of what they map. */
 static inline void machine_mapped(void) { __asm__ volatile("dsb ish\n\tisb" ::: "memory"); }
