@@ -1,34 +1,27 @@
 // What is known of each message: one table per protocol drives length checks and message attributes alike.
 
-/// The lengths and traits of one message of one protocol.
+/// The lengths and traits of one message of one protocol, in one word so that a table of them is one look-up.
 struct MessageRule {
-  /// Parameter bytes of the command in SCMI 3.2 and 2.0, or `none` where there is no such message.
-  let length: UInt8
-  let legacyLength: UInt8
-  /// The fewest bytes that the response needs after its status.
-  let replyLength: UInt8
-  let traits: UInt8
+  private let bits: UInt32
 
+  /// The length of a message that is not there.
   static var none: UInt8 { 0xFF }
-  static var absent: MessageRule { MessageRule(none, legacy: none, reply: 0) }
+  static var absent: MessageRule { MessageRule(none, legacy: none) }
 
   /// The length is the least; the command checks the rest.
   static var isVariable: UInt8 { 1 }
   /// The message asks for notifications and needs a channel for them.
   static var notifies: UInt8 { 2 }
-  /// The message sets permissions, for boards that have devices.
-  static var setsPermissions: UInt8 { 8 }
-  /// Not every agent has the message.
-  static var isConditional: UInt8 { notifies | setsPermissions }
   /// The message may have FastChannels.
   static var hasFastChannel: UInt8 { 4 }
+  /// The message sets permissions, for boards that have devices.
+  static var setsPermissions: UInt8 { 8 }
 
+  /// A message with `length` parameter bytes in SCMI 3.2 and `legacy` in SCMI 2.0, which needs room for at
+  /// least `reply` bytes after the status of its response.
   @inline(__always)
   init(_ length: UInt8, legacy: UInt8, reply: UInt8 = 0, traits: UInt8 = 0) {
-    self.length = length
-    legacyLength = legacy
-    replyLength = reply
-    self.traits = traits
+    bits = UInt32(length) | UInt32(legacy) << 8 | UInt32(reply) << 16 | UInt32(traits) << 24
   }
 
   /// A message of both profiles.
@@ -42,6 +35,21 @@ struct MessageRule {
   static func new(_ length: UInt8, reply: UInt8 = 0, traits: UInt8 = 0) -> MessageRule {
     MessageRule(length, legacy: none, reply: reply, traits: traits)
   }
+
+  /// Parameter bytes of the command, or `none` where there is no such message.
+  @inline(__always)
+  func length(isLegacy: Bool) -> UInt8 {
+    UInt8(truncatingIfNeeded: isLegacy ? bits >> 8 : bits)
+  }
+
+  /// The fewest bytes that the response needs after its status.
+  var replyLength: Int { Int(bits >> 16 & 0xFF) }
+
+  @inline(__always)
+  func has(_ trait: UInt8) -> Bool { bits & UInt32(trait) << 24 != 0 }
+
+  /// Not every agent has the message.
+  var isConditional: Bool { has(Self.notifies | Self.setsPermissions) }
 }
 
 /// Messages that every protocol has.

@@ -57,6 +57,7 @@ public struct ProtocolID: Equatable, Sendable {
   }
 
   /// What the protocol says about message `message` below 16.
+  @inline(__always)
   func rule(_ message: UInt8) -> MessageRule {
     switch self {
     case .base: BaseMessage.rule(message)

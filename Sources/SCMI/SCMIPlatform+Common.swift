@@ -21,9 +21,9 @@ extension SCMIPlatform where Backend: ~Copyable {
     } else {
       guard message < 16 else { throw .notFound }
       let rule = call.header.protocolID.rule(UInt8(message))
-      guard (call.isLegacy ? rule.legacyLength : rule.length) != MessageRule.none else { throw .notFound }
-      guard rule.traits & MessageRule.isConditional == 0 || isOffered(rule, call) else { throw .notFound }
-      if hasFastChannels && rule.traits & MessageRule.hasFastChannel != 0 { attributes = 1 }
+      guard rule.length(isLegacy: call.isLegacy) != MessageRule.none else { throw .notFound }
+      guard !rule.isConditional || isOffered(rule, call) else { throw .notFound }
+      if hasFastChannels && rule.has(MessageRule.hasFastChannel) { attributes = 1 }
     }
     reply.store(attributes, at: 8)
     return 4

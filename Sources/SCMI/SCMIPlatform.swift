@@ -70,14 +70,14 @@ public struct SCMIPlatform<
     let call = Call(agent: agent, header: header, isLegacy: agents[agent].legacyProtocols & bit != 0)
     if message >= 16 { return try negotiate(call, request) }
     let rule = protocolID.rule(message)
-    let length = call.isLegacy ? rule.legacyLength : rule.length
+    let length = rule.length(isLegacy: call.isLegacy)
     guard length != MessageRule.none else { throw .notFound }
     let given = request.byteCount - MessageHeader.byteCount
-    guard given == Int(length) || (rule.traits & MessageRule.isVariable != 0 && given > Int(length)) else {
+    guard given == Int(length) || (rule.has(MessageRule.isVariable) && given > Int(length)) else {
       throw .protocolError
     }
-    guard reply.byteCount >= 8 + Int(rule.replyLength) else { throw .protocolError }
-    guard rule.traits & MessageRule.isConditional == 0 || isOffered(rule, call) else {
+    guard reply.byteCount >= 8 + rule.replyLength else { throw .protocolError }
+    guard !rule.isConditional || isOffered(rule, call) else {
       throw .notSupported
     }
     switch protocolID {
@@ -89,7 +89,7 @@ public struct SCMIPlatform<
 
   /// Whether a message that not every agent has is there for this one.
   mutating func isOffered(_ rule: MessageRule, _ call: Call) -> Bool {
-    if rule.traits & MessageRule.notifies != 0 {
+    if rule.has(MessageRule.notifies) {
       return agents[call.agent].description.hasPlatformToAgentChannel
     }
     return backend.hasDevices
