@@ -11,19 +11,22 @@ public struct AgentDescription: Sendable {
   public var hasPlatformToAgentChannel: Bool
   /// Whether it may set the permissions of every agent and reset them.
   public var isTrusted: Bool
-  /// Whether it may change the power state of the system.
-  public var controlsSystemPower: Bool
+  /// What it can do with the power state of its system.
+  public var systemPower: SystemPowerAccess
+  /// The system that it runs in or manages: a number of the board's own.
+  public var system: UInt8
 
   /// An ordinary agent.
   public init(
     name: SCMIName, profile: SCMIProfile = .version32, hasPlatformToAgentChannel: Bool = true,
-    isTrusted: Bool = false, controlsSystemPower: Bool = false
+    isTrusted: Bool = false, systemPower: SystemPowerAccess = .none, system: UInt8 = 0
   ) {
     self.name = name
     self.profile = profile
     self.hasPlatformToAgentChannel = hasPlatformToAgentChannel
     self.isTrusted = isTrusted
-    self.controlsSystemPower = controlsSystemPower
+    self.systemPower = systemPower
+    self.system = system
   }
 }
 

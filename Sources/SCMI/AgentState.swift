@@ -78,6 +78,7 @@ struct AgentState<let resourceLimit: Int> {
   var operations = [8 of Operation](repeating: Operation())
   var finishedCount = 0
   var sequence: UInt32 = 0
+  var systemPower = SystemPowerNotice()
   var wantsErrors = false
   var errors = [8 of ErrorReport](repeating: ErrorReport())
   var errorCount = 0

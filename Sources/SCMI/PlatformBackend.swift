@@ -5,7 +5,10 @@
 ///
 /// The platform checks lengths, identifiers, permissions and ranges; a backend sees valid values only. All
 /// calls must be quick and bounded: a response waits for them.
-public protocol PlatformBackend: BaseBackend, ClockBackend, ~Copyable {}
+public protocol PlatformBackend:
+  BaseBackend, PowerBackend, SystemPowerBackend, PerformanceBackend, ClockBackend, ResetBackend,
+  VoltageBackend, ~Copyable
+{}
 
 /// What the Base protocol says of the board.
 public protocol BaseBackend: ~Copyable {
@@ -15,6 +18,9 @@ public protocol BaseBackend: ~Copyable {
   var subVendor: SCMIName { get }
   /// The version of the implementation; newer ones have higher numbers.
   var implementationVersion: UInt32 { get }
+  /// The statistics of the power domains or the performance domains, or the values of the sensors, that an
+  /// agent can read, or nil.
+  mutating func statistics(of protocolID: ProtocolID, for agent: AgentID) -> SharedRegion?
   /// Whether the Base permission commands are offered: resources belong to devices.
   var hasDevices: Bool { get }
   /// Whether there is a device of that number.
@@ -24,6 +30,8 @@ public protocol BaseBackend: ~Copyable {
 }
 
 extension BaseBackend where Self: ~Copyable {
+  /// None.
+  public mutating func statistics(of protocolID: ProtocolID, for agent: AgentID) -> SharedRegion? { nil }
   /// None.
   public var hasDevices: Bool { false }
   /// There is none.

@@ -42,7 +42,12 @@ public struct ProtocolID: Equatable, Sendable {
   var version: UInt32 {
     switch self {
     case .base: BaseMessage.version
+    case .power: PowerMessage.version
+    case .systemPower: SystemPowerMessage.version
+    case .performance: PerformanceMessage.version
     case .clock: ClockMessage.version
+    case .reset: ResetMessage.version
+    case .voltage: VoltageMessage.version
     default: 0
     }
   }
@@ -51,7 +56,11 @@ public struct ProtocolID: Equatable, Sendable {
   var legacyVersion: UInt32 {
     switch self {
     case .base: BaseMessage.legacyVersion
+    case .power: PowerMessage.legacyVersion
+    case .systemPower: SystemPowerMessage.legacyVersion
+    case .performance: PerformanceMessage.legacyVersion
     case .clock: ClockMessage.legacyVersion
+    case .reset: ResetMessage.legacyVersion
     default: 0
     }
   }
@@ -61,7 +70,12 @@ public struct ProtocolID: Equatable, Sendable {
   func rule(_ message: UInt8) -> MessageRule {
     switch self {
     case .base: BaseMessage.rule(message)
+    case .power: PowerMessage.rule(message)
+    case .systemPower: SystemPowerMessage.rule(message)
+    case .performance: PerformanceMessage.rule(message)
     case .clock: ClockMessage.rule(message)
+    case .reset: ResetMessage.rule(message)
+    case .voltage: VoltageMessage.rule(message)
     default: .absent
     }
   }

@@ -34,3 +34,13 @@ public struct SCMIName: Sendable {
     }
   }
 }
+
+extension MutableRawSpan {
+  /// The response of every NAME_GET command: no flags, and 64 bytes of name. Returns its length.
+  @_lifetime(self: copy self)
+  mutating func write(_ name: SCMIName) -> Int {
+    store(0 as UInt32, at: 8)
+    name.write(to: &self, at: 12, size: 64)
+    return 68
+  }
+}

@@ -38,7 +38,11 @@ extension SCMIPlatform where Backend: ~Copyable {
   ) -> Int {
     switch protocolID {
     case .base: nextErrorEvent(agent, &buffer)
+    case .power: nextPowerEvent(agent, &buffer)
+    case .systemPower: nextSystemPowerEvent(agent, &buffer)
+    case .performance: nextPerformanceEvent(agent, &buffer)
     case .clock: nextClockEvent(agent, &buffer)
+    case .reset: nextResetEvent(agent, &buffer)
     default: 0
     }
   }
@@ -60,7 +64,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     buffer.store(UInt32(cause), at: 4)
   }
 
-  /// The resource at `position`, which may lie behind the end, of an agent's view that is not empty.
+  /// Of the resources in an agent's view, the one at `position`, counted on from the end to the start.
   mutating func searched(
     _ kind: ResourceKind, _ position: Int, _ agent: Int
   ) -> (identifier: Int, index: Int) {

@@ -61,8 +61,12 @@ extension SCMIPlatform where Backend: ~Copyable {
   /// What a finished command changes, and the value that its delayed response reports.
   private mutating func complete(_ operation: Operation, _ agent: Int) -> UInt64 {
     switch operation.header.protocolID {
-    case .clock: completeClockRateSet(operation, agent)
-    default: 0
+    case .clock: return completeClockRateSet(operation, agent)
+    case .voltage: return completeVoltageLevelSet(operation)
+    case .reset:
+      completeReset(operation, agent)
+      return 0
+    default: return 0
     }
   }
 
@@ -89,6 +93,9 @@ extension SCMIPlatform where Backend: ~Copyable {
     case .clock:
       buffer.store(operation.value, at: 12)
       return 20
+    case .voltage:
+      buffer.store(UInt32(truncatingIfNeeded: operation.value), at: 12)
+      return 16
     default:
       return 12
     }

@@ -12,6 +12,11 @@ extension SCMIPlatform where Backend: ~Copyable {
     agents[agent].cursor = 0
     agents[agent].wantsErrors = false
     agents[agent].errorCount = 0
+    agents[agent].systemPower = SystemPowerNotice()
+    releasePowerDomains(agent)
+    releasePerformanceDomains(agent)
     releaseClocks(agent)
+    releaseResetDomains(agent)
+    releaseVoltageDomains(agent)
   }
 }

@@ -1,5 +1,7 @@
 // SCMI: what each agent sees. Set up by the board; looked up in every command.
 
+import Wire
+
 extension SCMIPlatform where Backend: ~Copyable {
   /// Adds an agent, which sees nothing but the Base protocol at first. Traps beyond `agentLimit`.
   public mutating func addAgent(_ description: AgentDescription) -> AgentID {
@@ -7,7 +9,8 @@ extension SCMIPlatform where Backend: ~Copyable {
     let agent = agentCount
     agentCount += 1
     agents[agent].description = description
-    agents[agent].visibleProtocols = 1
+    agents[agent].visibleProtocols = ProtocolID.base.bit
+    if description.systemPower != .none { agents[agent].visibleProtocols |= ProtocolID.systemPower.bit }
     resetProfile(agent)
     return AgentID(UInt8(agent + 1))
   }
@@ -32,14 +35,30 @@ extension SCMIPlatform where Backend: ~Copyable {
   /// How many resources of a kind the board has.
   mutating func count(of kind: ResourceKind) -> Int {
     switch kind {
+    case .powerDomain: backend.powerDomainCount
+    case .performanceDomain: backend.performanceDomainCount
     case .clock: backend.clockCount
+    case .resetDomain: backend.resetDomainCount
+    case .voltageDomain: backend.voltageDomainCount
     default: 0
     }
   }
 
   /// How many resources of a kind the agent sees.
-  mutating func viewCount(_ kind: ResourceKind, _ call: Call) -> Int {
-    agents[call.agent].views[Int(kind.rawValue)].count
+  mutating func viewCount(_ kind: ResourceKind, _ agent: Int) -> Int {
+    agents[agent].views[Int(kind.rawValue)].count
+  }
+
+  /// The board's number of what an agent calls `identifier`, which it sees.
+  mutating func resource(_ kind: ResourceKind, _ identifier: Int, _ agent: Int) -> Int {
+    Int(agents[agent].views[Int(kind.rawValue)].grants[identifier].resource)
+  }
+
+  /// The board's number of the resource whose identifier is at `offset` of a command.
+  mutating func index(
+    _ kind: ResourceKind, _ call: Call, _ request: RawSpan, at offset: Int
+  ) throws(SCMIStatus) -> Int {
+    Int(try find(kind, request.load(at: offset), call).resource)
   }
 
   /// The resource that an agent means by `identifier`. NOT_FOUND when it sees no such thing, DENIED when it

@@ -15,7 +15,12 @@ public struct SCMIPlatform<
   /// How many agents there are.
   public internal(set) var agentCount = 0
   var agents = [agentLimit of AgentState<resourceLimit>](repeating: AgentState())
+  var powerDomains = [resourceLimit of PowerDomainState](repeating: PowerDomainState())
+  var performanceDomains = [resourceLimit of PerformanceDomainState<agentLimit>](
+    repeating: PerformanceDomainState())
   var clocks = [resourceLimit of ClockState](repeating: ClockState())
+  var resetDomains = [resourceLimit of ResetDomainState](repeating: ResetDomainState())
+  var voltageDomains = [resourceLimit of VoltageDomainState<agentLimit>](repeating: VoltageDomainState())
 
   /// A platform without agents.
   public init(backend: consuming Backend) {
@@ -82,7 +87,12 @@ public struct SCMIPlatform<
     }
     switch protocolID {
     case .base: return try base(message, call, request, &reply)
+    case .power: return try power(message, call, request, &reply)
+    case .systemPower: return try systemPower(message, call, request, &reply)
+    case .performance: return try performance(message, call, request, &reply)
     case .clock: return try clock(message, call, request, &reply)
+    case .reset: return try reset(message, call, request, &reply)
+    case .voltage: return try voltage(message, call, request, &reply)
     default: throw .notSupported
     }
   }

@@ -17,6 +17,14 @@ struct TestBoard: PlatformBackend {
   /// Whether asynchronous commands are left pending.
   var isSlow = false
   var clocks: [TestClock] = []
+  var domains: [TestPower] = []
+  /// States that every system supports, and what was set: system and state.
+  var systemStates: [SystemPowerState] = []
+  var systemSettings: [[UInt32]] = []
+  var performance: [TestPerformance] = []
+  var performancePowerUnit = PowerUnit.milliwatts
+  var resets: [TestReset] = []
+  var voltages: [TestVoltage] = []
 
   /// Device 7 has the first resource of every kind, device 8 the second one.
   func hasDevice(_ device: BoardDeviceID) -> Bool { device.rawValue == 7 || device.rawValue == 8 }

@@ -13,7 +13,7 @@ extension SCMIPlatform where Backend: ~Copyable {
       return 8
     case CommonMessage.version: return version(call, &reply)
     case CommonMessage.attributes:
-      reply.store(UInt32(viewCount(.clock, call)) | operationLimit(call) << 16, at: 8)
+      reply.store(UInt32(viewCount(.clock, call.agent)) | operationLimit(call) << 16, at: 8)
       return 4
     case CommonMessage.messageAttributes: return try messageAttributes(call, request, &reply)
     case ClockMessage.clockAttributes: return try clockAttributes(call, request, &reply)
@@ -21,8 +21,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     case ClockMessage.rateSet: return try setClockRate(call, request)
     case ClockMessage.configSet: return try setClockConfiguration(call, request)
     case ClockMessage.nameGet:
-      let clock = try find(.clock, request.load(at: 4), call)
-      return write(backend.name(of: ClockID(Int(clock.resource))), &reply)
+      return reply.write(backend.name(of: ClockID(try index(.clock, call, request, at: 4))))
     case ClockMessage.rateNotify, ClockMessage.rateChangeRequestedNotify:
       return try subscribeToClock(message, call, request)
     case ClockMessage.configGet: return try clockConfiguration(call, request, &reply)
@@ -31,13 +30,6 @@ extension SCMIPlatform where Backend: ~Copyable {
     case ClockMessage.parentGet: return try clockParent(call, request, &reply)
     default: return try clockPermissions(call, request, &reply)
     }
-  }
-
-  /// The response of every NAME_GET command: no flags, and 64 bytes of name.
-  mutating func write(_ name: SCMIName, _ reply: inout MutableRawSpan) -> Int {
-    reply.store(0 as UInt32, at: 8)
-    name.write(to: &reply, at: 12, size: 64)
-    return 68
   }
 
   /// CLOCK_ATTRIBUTES. SCMI 2.0 has bit 0 and the name alone.
@@ -66,7 +58,7 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// What the agent last made of the clock, or what it found.
   private mutating func isClockOn(_ clock: ClockID, _ agent: Int) throws(SCMIStatus) -> Bool {
-    if clocks[clock.index].deciders.contains(agent) { return clocks[clock.index].holders.contains(agent) }
+    if let isOn = clocks[clock.index].votes.state(for: agent) { return isOn }
     return try backend.isEnabled(clock)
   }
 
@@ -74,7 +66,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   private mutating func describeClockRates(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(Int(try find(.clock, request.load(at: 4), call).resource))
+    let clock = ClockID(try index(.clock, call, request, at: 4))
     let first: UInt32 = request.load(at: 8)
     switch backend.clock(clock).rates {
     case .range(let lowest, let highest, let step):
@@ -116,17 +108,15 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// One agent's wish. The clock itself changes with the first that holds it and with the last.
   private mutating func setClockOn(_ clock: ClockID, _ isOn: Bool, _ agent: Int) throws(SCMIStatus) {
-    let hasOthers = clocks[clock.index].holders.hasOther(than: agent)
-    if !hasOthers { try backend.setEnabled(isOn, clock) }
-    clocks[clock.index].deciders.insert(agent)
-    clocks[clock.index].holders.set(agent, isOn)
+    if clocks[clock.index].votes.isDecidedBy(agent) { try backend.setEnabled(isOn, clock) }
+    clocks[clock.index].votes.set(agent, isOn)
   }
 
   /// CLOCK_CONFIG_GET.
   private mutating func clockConfiguration(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(Int(try find(.clock, request.load(at: 4), call).resource))
+    let clock = ClockID(try index(.clock, call, request, at: 4))
     let flags: UInt32 = request.load(at: 8)
     guard let type = UInt8(exactly: flags) else { throw .invalidParameters }
     var value: UInt32 = 0
@@ -156,14 +146,10 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// What an agent held, changed or asked of the clocks that it sees.
   mutating func releaseClocks(_ agent: Int) {
-    let place = Int(ResourceKind.clock.rawValue)
-    for i in 0..<agents[agent].views[place].count {
-      let index = Int(agents[agent].views[place].grants[i].resource)
-      if clocks[index].holders.contains(agent) {
-        clocks[index].holders.remove(agent)
-        // A clock that cannot be turned off stays on, for nobody: there is no one to tell.
-        if clocks[index].holders.isEmpty { try? backend.setEnabled(false, ClockID(index)) }
-      }
+    for i in 0..<viewCount(.clock, agent) {
+      let index = resource(.clock, i, agent)
+      // A clock that cannot be turned off stays on, for nobody: there is no one to tell.
+      if clocks[index].votes.release(agent) { try? backend.setEnabled(false, ClockID(index)) }
       if clocks[index].changers.contains(agent) && !isShared(.clock, index, besides: agent) {
         backend.restore(ClockID(index))
       }

@@ -67,15 +67,13 @@ extension SCMIPlatform where Backend: ~Copyable {
   mutating func subscribeToClock(
     _ message: UInt8, _ call: Call, _ request: RawSpan
   ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(Int(try find(.clock, request.load(at: 4), call).resource))
+    let clock = ClockID(try index(.clock, call, request, at: 4))
     let isEnabled = try flag(request.load(at: 8))
     guard backend.clock(clock).notifiesRateChanges else { throw .notSupported }
     if message == ClockMessage.rateNotify {
-      clocks[clock.index].changeSubscribers.set(call.agent, isEnabled)
-      if !isEnabled { clocks[clock.index].changePending.remove(call.agent) }
+      clocks[clock.index].changed.subscribe(call.agent, isEnabled)
     } else {
-      clocks[clock.index].requestSubscribers.set(call.agent, isEnabled)
-      if !isEnabled { clocks[clock.index].requestPending.remove(call.agent) }
+      clocks[clock.index].requested.subscribe(call.agent, isEnabled)
     }
     return 0
   }
@@ -89,36 +87,29 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   private mutating func notifyChange(_ clock: ClockID, _ cause: UInt8) {
-    let subscribers = clocks[clock.index].changeSubscribers
-    clocks[clock.index].changePending = subscribers
-    clocks[clock.index].changedBy = cause
-    announce(.clock, to: subscribers)
+    announce(.clock, to: clocks[clock.index].changed.raise(cause))
   }
 
   private mutating func requested(_ rate: UInt64, _ clock: ClockID, _ agent: Int) {
-    let subscribers = clocks[clock.index].requestSubscribers
-    clocks[clock.index].requestPending = subscribers
-    clocks[clock.index].requestedBy = UInt8(agent + 1)
     clocks[clock.index].requestedRate = rate
-    announce(.clock, to: subscribers)
+    announce(.clock, to: clocks[clock.index].requested.raise(UInt8(agent + 1)))
   }
 
   /// CLOCK_RATE_CHANGED or CLOCK_RATE_CHANGE_REQUESTED, for the next clock that has one.
   mutating func nextClockEvent(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
-    let count = agents[agent].views[Int(ResourceKind.clock.rawValue)].count
     let start = agents[agent].cursor
-    for step in 0..<count {
+    for step in 0..<viewCount(.clock, agent) {
       let (identifier, index) = searched(.clock, start + step, agent)
-      let isRequest = clocks[index].requestPending.contains(agent)
-      guard isRequest || clocks[index].changePending.contains(agent) else { continue }
+      let isRequest = clocks[index].requested.pending.contains(agent)
+      guard isRequest || clocks[index].changed.pending.contains(agent) else { continue }
       agents[agent].cursor = identifier
       let event = isRequest ? ClockMessage.rateChangeRequested : ClockMessage.rateChanged
-      let cause = isRequest ? clocks[index].requestedBy : clocks[index].changedBy
+      let cause = isRequest ? clocks[index].requested.cause : clocks[index].changed.cause
       var rate = clocks[index].requestedRate
       if isRequest {
-        clocks[index].requestPending.remove(agent)
+        clocks[index].requested.pending.remove(agent)
       } else {
-        clocks[index].changePending.remove(agent)
+        clocks[index].changed.pending.remove(agent)
         agents[agent].cursor = identifier + 1
         do throws(SCMIStatus) { rate = try backend.rate(of: ClockID(index)) } catch { continue }
       }
@@ -134,7 +125,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   mutating func possibleClockParents(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(Int(try find(.clock, request.load(at: 4), call).resource))
+    let clock = ClockID(try index(.clock, call, request, at: 4))
     let skip: UInt32 = request.load(at: 8)
     let total = backend.clock(clock).parentCount
     guard total > 0 else { throw .notSupported }
@@ -158,7 +149,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   mutating func setClockParent(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
     let grant = try find(.clock, request.load(at: 4), call)
     let clock = ClockID(Int(grant.resource))
-    let parent = ClockID(Int(try find(.clock, request.load(at: 8), call).resource))
+    let parent = ClockID(try index(.clock, call, request, at: 8))
     let total = backend.clock(clock).parentCount
     guard total > 0 else { throw .notSupported }
     guard grant.rights.contains(.parent) else { throw .denied }
@@ -174,7 +165,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   mutating func clockParent(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(Int(try find(.clock, request.load(at: 4), call).resource))
+    let clock = ClockID(try index(.clock, call, request, at: 4))
     guard backend.clock(clock).parentCount > 0 else { throw .notSupported }
     let parent = try backend.parent(of: clock)
     guard let identifier = identifier(of: .clock, parent.index, call.agent) else { throw .denied }
