@@ -100,7 +100,7 @@ class Checks:
         with open(self.first.disk, "rb") as file:
             file.seek(guest_image.SCRATCH_START + 64 * mebibyte)
             data = file.read(24 * mebibyte)
-        require(not any(data[8 * mebibyte:20 * mebibyte]), "the hardware disk has data where it was discarded")
+        require(not any(data[8 * mebibyte:20 * mebibyte]), "the hardware disk has data where it was dropped")
         for name, start, size in (("before", 0, 8), ("after", 20, 4)):
             part = data[start * mebibyte:(start + size) * mebibyte]
             require(hashes[name] == self.site.sha256(part),
