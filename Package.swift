@@ -162,6 +162,11 @@ if let board {
         ],
         path: "Board/\(board)/GuestHost", swiftSettings: image,
         linkerSettings: [.linkedLibrary("fdt"), .linkedLibrary("mbedcrypto")]))
+    package.products.append(.executable(name: "controller", targets: ["Controller"]))
+    package.targets.append(
+      .executableTarget(
+        name: "Controller", dependencies: ["CMachine", "DeviceTree", "Machine", "SCMI"],
+        path: "Board/\(board)/Controller", swiftSettings: image, linkerSettings: [.linkedLibrary("fdt")]))
   } else {
     package.products.append(.executable(name: "drivers", targets: ["Drivers"]))
     package.targets.append(

@@ -80,7 +80,7 @@ public enum Interrupts {
   }
 
   /// Lets a further core take interrupts, of those that `sent` names: a bit for each of the 16 that cores
-  /// send to each other. Its interrupts stay masked. Returns its private frame.
+  /// send to each other, or of the other private ones. Its interrupts stay masked. Returns its private frame.
   public static func startCore(
     redistributors: MMIORegion, sent: UInt32
   ) throws(InterruptError) -> MMIORegion {
@@ -100,7 +100,7 @@ public enum Interrupts {
   private static func accept(_ sent: UInt32, in frame: MMIORegion) {
     let groups = frame.read32(Register.group)
     frame.write32(ownsGroup1 ? groups | sent : groups & ~sent, at: Register.group)
-    for identifier in 0..<16 where sent & 1 << UInt32(identifier) != 0 {
+    for identifier in 0..<32 where sent & 1 << UInt32(identifier) != 0 {
       frame.write8(UInt8(MACHINE_PRIORITY), at: Register.priority + identifier)
     }
     frame.write32(sent, at: Register.setEnable)

@@ -13,7 +13,8 @@ public struct SharedMemoryAgentChannel<Doorbell: AgentDoorbell & ~Copyable>: Age
   public var doorbell: Doorbell
   private let commands: MessageArea
   private let events: MessageArea?
-  private let wantsInterrupt: Bool
+  /// Whether the platform is asked to interrupt when a response is there.
+  public var wantsInterrupt: Bool
   private var isWaiting = false
 
   /// Channels over areas that the platform has marked as free. With `wantsInterrupt` the platform is asked to

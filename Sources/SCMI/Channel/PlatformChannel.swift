@@ -36,8 +36,11 @@ public struct PlatformChannel: ~Copyable {
     }
   }
 
-  /// Whether there is a channel for notifications and delayed responses.
-  public var hasEventChannel: Bool { events != nil }
+  /// Whether the agent has handed a command over.
+  public var hasCommand: Bool { !commands.isFree }
+
+  /// Whether an event can be sent: there is a channel, and the agent has taken the one before.
+  public var canSendEvent: Bool { events?.isFree ?? false }
 
   /// Answers a command, if there is one, with what `respond` writes to the start of its second argument.
   ///
@@ -71,7 +74,7 @@ public struct PlatformChannel: ~Copyable {
   public mutating func sendEvent(
     wantsInterrupt: Bool, _ next: (inout MutableRawSpan) -> Int
   ) -> Bool {
-    guard let events, events.isFree else { return false }
+    guard canSendEvent, let events else { return false }
     var bytes = reply.mutableBytes
     var room = bytes._mutatingExtracting(0..<events.capacity)
     let count = next(&room)

@@ -106,7 +106,7 @@ private let rate: [UInt8] = [6, 0x50, 0x1C, 0, 0, 0, 0, 0, 0x88, 0x77, 0x66, 0x5
       return 0
     }
     #expect(!isSent)
-    let hasEventChannel = channel.hasEventChannel
-    #expect(!hasEventChannel)
+    let canSendEvent = channel.canSendEvent
+    #expect(!canSendEvent)
   }
 }
