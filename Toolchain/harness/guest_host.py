@@ -7,6 +7,7 @@ import pathlib
 import sys
 import tempfile
 
+import guest_hostile
 import guest_measure
 import guest_payloads
 
@@ -57,6 +58,11 @@ def main():
              "guest 1 powered off"),
         ]
         results = [check(*case) for case in cases + bad_input(payload)]
+        crash = guest_payloads.build(folder, "crash")
+        results.append(check("a guest without exception vectors beside one that goes on",
+                             dict(kernel=crash, options="guests=2 cores=1,1", cores=2, memory="2G"), 73,
+                             "guest 0 crashed at pc=0x0000000000000200\n..\nvireo: guest 1 powered off"))
+        results += guest_hostile.checks(folder)
         results += guest_measure.checks(folder)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1

@@ -12,8 +12,8 @@ EL2 = "virt,virtualization=on,gic-version=3"
 SOURCES = TOP / "Tests" / "Guest"
 TARGET = ["clang", "--target=aarch64-none-elf"]
 # With its MMU off a guest has device memory only: no unaligned access, and no call of memcpy.
-C_FLAGS = ["-O2", "-ffreestanding", "-fno-builtin", "-fpie", "-fno-stack-protector", "-mgeneral-regs-only",
-           "-mstrict-align", "-Wall", "-Wextra", "-Werror"]
+C_FLAGS = ["-O2", "-ffreestanding", "-fno-builtin", "-fpie", "-fno-stack-protector", "-mstrict-align",
+           "-Wall", "-Wextra", "-Werror"]
 
 
 def build_assembly(folder, name):
@@ -24,10 +24,10 @@ def build_assembly(folder, name):
     return raw
 
 
-def build(folder, name):
-    """A guest in C."""
+def build(folder, name, *others):
+    """A guest of some files in C."""
     objects = []
-    for source in ("start.S", f"{name}.c"):
+    for source in ("start.S", f"{name}.c") + others:
         objects.append(folder / f"{name}-{source}.o")
         subprocess.run(TARGET + C_FLAGS + ["-c", SOURCES / source, "-o", objects[-1]], check=True)
     elf, raw = folder / f"{name}.elf", folder / f"{name}.bin"
