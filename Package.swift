@@ -100,6 +100,23 @@ if board == nil && Context.environment["VIREO_QEMU"] != nil {
   ]
 }
 
+// The vhost-user daemon needs liburing: `Toolchain/build daemon` and `Toolchain/test` install it and set
+// VIREO_LIBURING.
+if board == nil && Context.environment["VIREO_LIBURING"] != nil {
+  package.products.append(.executable(name: "vireo", targets: ["vireo"]))
+  package.targets += [
+    .target(
+      name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+      linkerSettings: [.linkedLibrary("uring")]),
+    .target(
+      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio"], swiftSettings: common),
+    .executableTarget(name: "vireo", dependencies: ["DeviceTypes", "Host"], swiftSettings: common),
+    .testTarget(
+      name: "HostTests", dependencies: ["CLinux", "DeviceTypes", "Host", "TestSupport", "Virtio", "Wire"],
+      swiftSettings: hosted),
+  ]
+}
+
 // The reader of device trees needs libfdt: the images have their own, and `Toolchain/test` installs the
 // distribution's and sets VIREO_LIBFDT to test the reader on this machine.
 let libfdt = board != nil || Context.environment["VIREO_LIBFDT"] != nil

@@ -1,0 +1,113 @@
+// What of Linux's C interface Swift cannot import: macros, variadic functions, unions and inline functions.
+// Every function returns -errno on failure, if it can fail.
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// MARK: Sockets
+
+/// A listening Unix stream socket at `path`, mode 0600, replacing a socket that nobody listens on any more.
+int clinux_listen(const char *path);
+
+/// A connection to the Unix stream socket at `path`.
+int clinux_connect(const char *path);
+
+/// The next connection of a listening socket, close-on-exec. Calls on it fail with -EAGAIN after 5 seconds.
+int clinux_accept(int listener);
+
+/// Two connected Unix stream sockets.
+int clinux_socket_pair(int pair[2]);
+
+/// Receives up to `byte_count` bytes and the descriptors that come with them, close-on-exec, into `fds`.
+/// `*fd_count` is the room for descriptors before and their number after. Descriptors beyond the room are
+/// closed, and the result is then -EMFILE. 0: the peer closed.
+ssize_t clinux_receive(int socket, void *bytes, size_t byte_count, int *fds, int *fd_count);
+
+/// Sends all of `byte_count` bytes, with `fd_count` descriptors, at most 8. Never raises SIGPIPE.
+int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds, int fd_count);
+
+// MARK: Memory
+
+/// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two. From
+/// here on a page in it that its file no longer has reads as zeros instead of ending the process. One such
+/// area a process. NULL on failure.
+void *clinux_reserve(size_t byte_count, size_t alignment);
+
+/// Maps `byte_count` bytes of `fd` from `offset` on, shared and writable, at `address` of the reserved area.
+int clinux_map(void *address, size_t byte_count, int fd, off_t offset);
+
+/// Takes away what is mapped there: nothing of the reserved area can be accessed then.
+int clinux_unmap(void *address, size_t byte_count);
+
+/// Whether a page of the reserved area had to be replaced since the last call, because its file shrank.
+int clinux_memory_was_lost(void);
+
+/// The length of a file or block device in bytes.
+int64_t clinux_byte_count(int fd);
+
+// MARK: Events
+
+/// A descriptor of an epoll set.
+int clinux_epoll(void);
+/// Adds `fd` to the set with `token`; edge-triggered if `is_edge`.
+int clinux_epoll_add(int set, int fd, uint64_t token, int is_edge);
+/// Removes `fd` from the set.
+int clinux_epoll_remove(int set, int fd);
+/// Waits for up to `milliseconds`, -1 for ever. Writes the tokens of up to `capacity` descriptors; returns
+/// their number, 0 also when a signal came.
+int clinux_epoll_wait(int set, uint64_t *tokens, int capacity, int milliseconds);
+
+/// An eventfd that does not block.
+int clinux_eventfd(void);
+/// Adds 1 to an eventfd. What the peer did with it is the peer's affair, so there is no result.
+void clinux_signal(int eventfd);
+/// Takes the count off an eventfd. True if there was one.
+int clinux_clear(int eventfd);
+
+/// A descriptor that becomes readable on SIGINT and SIGTERM, which then no longer end the process.
+int clinux_termination_signals(void);
+
+// MARK: Files
+
+/// Opens `path` for reading, or for reading and writing.
+int clinux_open(const char *path, int is_writable);
+/// Fills memory with random bytes of the system; returns how many were had at once, or -errno.
+ssize_t clinux_random(void *bytes, size_t byte_count);
+
+// MARK: io_uring
+
+/// A queue of asynchronous file operations.
+struct clinux_ring;
+
+/// A ring for up to `capacity` operations at a time, whose completions count on `eventfd`. NULL when the
+/// system has none; `*error` is then -errno.
+struct clinux_ring *clinux_ring_create(unsigned capacity, int eventfd, int *error);
+void clinux_ring_destroy(struct clinux_ring *ring);
+/// Queue an operation, to be started by the next submit. `vectors` must stay valid until it is done. -EBUSY
+/// when there is no room.
+int clinux_ring_read(
+    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset, uint64_t tag);
+int clinux_ring_write(
+    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset, int is_durable,
+    uint64_t tag);
+int clinux_ring_sync(struct clinux_ring *ring, int fd, uint64_t tag);
+/// Deallocates a part of a file, which reads as zeros then, and keeps its length.
+int clinux_ring_punch(struct clinux_ring *ring, int fd, uint64_t offset, uint64_t byte_count, uint64_t tag);
+/// Starts what was queued.
+int clinux_ring_submit(struct clinux_ring *ring);
+/// The next completion: 1 with its tag and result (a byte count, or -errno), or 0 if there is none.
+int clinux_ring_complete(struct clinux_ring *ring, uint64_t *tag, int32_t *result);
+
+// MARK: Privileges
+
+/// Gives up what the process does not need once its files are open: new privileges by exec, core dumps with
+/// guest memory in them, and, where the kernel has Landlock, every further access to the file system. 0, or
+/// -errno of the first step that failed.
+int clinux_drop_privileges(void);
+
+#endif

@@ -1,0 +1,41 @@
+// What the event loop asks of a device beside virtio.
+
+public import DeviceTypes
+public import Virtio
+
+/// A backend on this system: it says when it has news, and starts its operations in batches.
+public protocol HostedBackend: ~Copyable {
+  /// Descriptors that become readable when `poll` of the device has something to do.
+  var events: [Descriptor] { get }
+  /// Starts what was asked for since the last call.
+  mutating func submit()
+}
+
+extension HostedBackend where Self: ~Copyable {
+  /// Never any news: everything is done at once.
+  public var events: [Descriptor] { [] }
+  /// Nothing to start.
+  public mutating func submit() {}
+}
+
+/// A device whose backend is on this system.
+public protocol HostedDevice: VirtioDevice, ~Copyable {
+  /// See `HostedBackend`.
+  var events: [Descriptor] { get }
+  /// See `HostedBackend`.
+  mutating func submit()
+}
+
+extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
+  /// Those of the backend.
+  public var events: [Descriptor] { backend.events }
+  /// Passed on to the backend.
+  public mutating func submit() { backend.submit() }
+}
+
+extension EntropyDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
+  /// Those of the backend.
+  public var events: [Descriptor] { backend.events }
+  /// Passed on to the backend.
+  public mutating func submit() { backend.submit() }
+}

@@ -1,0 +1,299 @@
+// A virtio device whose transport is vhost-user: queues, features and life, without the messages. The driver
+// behind the front end is as little trusted as the front end.
+
+import Virtio
+
+/// A device with `queueCount` queues over the memory that a front end shares.
+struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~Copyable {
+  var device: Device
+  private(set) var features = Features.none
+  private var queues: [queueCount of DeviceVirtqueue]
+  private var rings: [queueCount of VhostUserRing]
+  /// The device was told that its driver is ready.
+  private var isRunning = false
+  /// One bit a queue: buffers wait that no further notification will announce.
+  private var pendingQueues: UInt64 = 0
+  /// Why the device stopped, until the next reset.
+  private(set) var fault: DriverFault?
+  /// The configuration changed, and the front end does not know yet.
+  var owesConfigurationChange = false
+
+  /// What this transport does beside the device's own features. SUSPEND, RING_RESET and the rest are between
+  /// the driver and the front end.
+  private static var transportFeatures: Features {
+    .version1 | .ringPacked | .indirectDescriptors | .eventIndex | .inOrder
+  }
+
+  init(_ device: consuming Device, memory: GuestMemory) {
+    precondition(queueCount <= 64, "at most 64 queues")
+    queues = InlineArray { DeviceVirtqueue(maximumSize: device.queueSizeMax($0), memory: memory) }
+    rings = InlineArray(repeating: VhostUserRing())
+    self.device = device
+  }
+
+  var offeredFeatures: Features {
+    let all = Self.transportFeatures | device.offeredFeatures & .deviceTypeBits
+    return device.usesBuffersInOrder ? all : all.subtracting(.inOrder)
+  }
+
+  /// The features as the device sees them. Buffers are always used in order, where the device can: what a
+  /// process that took over from a killed one must do again then follows from the ring alone.
+  private var deviceFeatures: Features { device.usesBuffersInOrder ? features | .inOrder : features }
+  private var format: RingFormat { features.contains(.ringPacked) ? .packed : .split }
+
+  mutating func setFeatures(_ accepted: Features) throws(VhostUserError) {
+    guard !isRunning else { throw .invalid("features change while a ring works") }
+    guard offeredFeatures.contains(accepted), accepted.contains(.version1), device.accepts(accepted) else {
+      throw .invalid("features that were not offered")
+    }
+    features = accepted
+  }
+
+  // MARK: Rings
+
+  /// Changes the settings of ring `index`, which does not work then.
+  mutating func configure(
+    _ index: Int, _ change: (inout VhostUserRing) -> Void
+  ) throws(VhostUserError) {
+    try check(index)
+    guard !rings[index].isStarted else { throw .invalid("settings change while the ring works") }
+    change(&rings[index])
+  }
+
+  func check(_ index: Int) throws(VhostUserError) {
+    guard index < queueCount, queues[index].maximumSize > 0 else { throw .noSuchRing }
+  }
+
+  mutating func setCall(_ index: Int, _ descriptor: Descriptor?) throws(VhostUserError) {
+    try check(index)
+    rings[index].call = descriptor
+    // The driver may have missed what was used before it could be told.
+    if rings[index].isStarted { descriptor?.signal() }
+  }
+
+  mutating func setError(_ index: Int, _ descriptor: Descriptor?) throws(VhostUserError) {
+    try check(index)
+    rings[index].error = descriptor
+  }
+
+  mutating func setEnabled(_ index: Int, _ isEnabled: Bool) throws(VhostUserError) {
+    try check(index)
+    rings[index].isEnabled = isEnabled
+    if isEnabled { pendingQueues |= 1 << UInt64(index) }
+  }
+
+  /// Starts ring `index`. Throws what keeps it from that; it then stays stopped.
+  mutating func start(_ index: Int, kick: Descriptor?, _ memory: SharedMemory) throws(VhostUserError) {
+    try check(index)
+    guard !rings[index].isStarted else { throw .invalid("the ring works already") }
+    rings[index].kick = kick
+    try latch(index, memory)
+    rings[index].isStarted = true
+    pendingQueues |= 1 << UInt64(index)
+    if !isRunning {
+      isRunning = true
+      let features = deviceFeatures
+      var context = DeviceContext(queues: queues.mutableSpan, features: features)
+      device.start(&context)
+      let changed = context.configurationChanged
+      finishCall(nil, configurationChanged: changed)
+    }
+  }
+
+  /// Makes the queue of ring `index` ready where the ring stands.
+  private mutating func latch(_ index: Int, _ memory: SharedMemory) throws(VhostUserError) {
+    let ring = rings[index]
+    guard let areas = ring.addresses, let descriptors = memory.guestAddress(ofFrontEnd: areas.descriptorArea),
+      let driver = memory.guestAddress(ofFrontEnd: areas.driverArea),
+      let device = memory.guestAddress(ofFrontEnd: areas.deviceArea)
+    else { throw .invalid("a ring outside of memory") }
+    var addresses = QueueAddresses()
+    addresses.descriptorArea = descriptors
+    addresses.driverArea = driver
+    addresses.deviceArea = device
+    do throws(DriverFault) {
+      try queues[index].makeReady(size: ring.size, at: addresses, features: features)
+      var position = ring.base.map { VhostUserRing.decode($0, format) } ?? QueuePosition()
+      if format == .split {
+        // A process before us may have taken buffers that it did not live to use: they are taken again.
+        let used = queues[index].usedIndexInRing
+        if position.available &- used <= ring.size {
+          position = QueuePosition(available: used, used: used)
+        }
+      }
+      try queues[index].resume(at: position)
+    } catch {
+      queues[index].reset()
+      throw .invalid("a ring that cannot be: \(error)")
+    }
+  }
+
+  /// Stops ring `index` once all its buffers are used, and returns where it stands.
+  mutating func stop(_ index: Int) throws(VhostUserError) -> UInt32 {
+    try check(index)
+    guard rings[index].isStarted else { return rings[index].base ?? 0 }
+    settle(index)
+    let base = VhostUserRing.encode(queues[index].position, format)
+    queues[index].reset()
+    rings[index].isStarted = false
+    rings[index].kick = nil
+    rings[index].base = base
+    pendingQueues &= ~(1 << UInt64(index))
+    return base
+  }
+
+  /// Waits until no buffer of ring `index` is in flight, taking no new ones.
+  private mutating func settle(_ index: Int) {
+    guard fault == nil else { return }
+    let isEnabled = rings[index].isEnabled
+    rings[index].isEnabled = false
+    device.submit()
+    while queues[index].isReady && queues[index].inFlight > 0 {
+      EventLoop.waitForAny(device.events)
+      poll()
+    }
+    rings[index].isEnabled = isEnabled
+  }
+
+  /// Lets go of all memory, calls `change`, and goes on with the memory that it returns.
+  mutating func changeMemory(
+    _ memory: SharedMemory, _ change: () throws(VhostUserError) -> Void
+  ) throws(VhostUserError) {
+    if fault != nil { quiesce() }
+    for i in 0..<queueCount where rings[i].isStarted {
+      settle(i)
+      rings[i].base = VhostUserRing.encode(queues[i].position, format)
+    }
+    var failure: VhostUserError?
+    do throws(VhostUserError) { try change() } catch { failure = error }
+    guard let guestMemory = memory.guestMemory() else {
+      // Nothing to work on.
+      for i in 0..<queueCount {
+        queues[i].reset()
+        rings[i].isStarted = false
+      }
+      if let failure { throw failure }
+      return
+    }
+    for i in 0..<queueCount {
+      queues[i] = DeviceVirtqueue(maximumSize: device.queueSizeMax(i), memory: guestMemory)
+      guard rings[i].isStarted else { continue }
+      do throws(VhostUserError) {
+        try latch(i, memory)
+        pendingQueues |= 1 << UInt64(i)
+      } catch {
+        rings[i].isStarted = false
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Back to the beginning: no ring works, nothing is in flight, nothing was negotiated.
+  mutating func reset() {
+    quiesce()
+    for i in 0..<queueCount {
+      queues[i].reset()
+      rings[i] = VhostUserRing()
+    }
+    pendingQueues = 0
+    isRunning = false
+    fault = nil
+    features = .none
+    owesConfigurationChange = false
+  }
+
+  /// Lets the device forget everything, and waits until nothing accesses guest memory any more.
+  private mutating func quiesce() {
+    device.reset()
+    device.submit()
+    while !device.isQuiescent { EventLoop.waitForAny(device.events) }
+  }
+
+  // MARK: Work
+
+  /// Whether ring `index` may be served.
+  private func works(_ index: Int) -> Bool { rings[index].isStarted && rings[index].isEnabled && fault == nil }
+
+  /// Buffers were announced on ring `index`.
+  mutating func notify(_ index: Int) { pendingQueues |= 1 << UInt64(index) }
+
+  /// Serves every ring that has buffers waiting, once. Returns whether any has more.
+  mutating func run() -> Bool {
+    var todo = pendingQueues
+    pendingQueues = 0
+    while todo != 0 {
+      let index = todo.trailingZeroBitCount
+      todo &= todo &- 1
+      guard works(index) else { continue }
+      let features = deviceFeatures
+      var context = DeviceContext(queues: queues.mutableSpan, features: features)
+      var broken: DriverFault?
+      do throws(DriverFault) { try device.process(queue: index, &context) } catch { broken = error }
+      let changed = context.configurationChanged
+      finishCall(broken, configurationChanged: changed)
+    }
+    device.submit()
+    return pendingQueues != 0
+  }
+
+  /// The backend has news.
+  mutating func poll() {
+    guard isRunning, fault == nil else { return }
+    let features = deviceFeatures
+    var context = DeviceContext(queues: queues.mutableSpan, features: features)
+    var broken: DriverFault?
+    do throws(DriverFault) { try device.poll(&context) } catch { broken = error }
+    let changed = context.configurationChanged
+    finishCall(broken, configurationChanged: changed)
+    device.submit()
+  }
+
+  /// After any call into the device: publishes used buffers, sends notifications, reports a fault.
+  private mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
+    if let broken { return fail(broken) }
+    for i in 0..<queueCount where rings[i].isStarted {
+      if queues[i].endService() || queues[i].needsService { pendingQueues |= 1 << UInt64(i) }
+      queues[i].needsService = false
+      if queues[i].notificationIsDue {
+        queues[i].notificationIsDue = false
+        rings[i].call?.signal()
+      }
+    }
+    if configurationChanged { owesConfigurationChange = true }
+  }
+
+  /// The driver broke the rules: nothing more is taken from it. The front end is told on every ring that it
+  /// can be told on; what it makes of it is its affair.
+  private mutating func fail(_ broken: DriverFault) {
+    fault = broken
+    for i in 0..<queueCount {
+      queues[i].stop()
+      rings[i].error?.signal()
+    }
+  }
+
+  // MARK: Configuration
+
+  /// The configuration space from `offset` on. Beyond its end it reads as zeros.
+  func configuration(at offset: Int, byteCount: Int) -> [UInt8] {
+    (offset..<offset + byteCount).map { at in
+      guard at < device.configurationByteCount else { return 0 }
+      return UInt8(truncatingIfNeeded: device.loadConfiguration(at: at, byteCount: 1))
+    }
+  }
+
+  /// A driver's write to the configuration space: whole fields of 1, 2 or 4 bytes.
+  mutating func setConfiguration(_ bytes: [UInt8], at offset: Int) throws(VhostUserError) {
+    guard [1, 2, 4].contains(bytes.count), offset % bytes.count == 0,
+      offset + bytes.count <= device.configurationByteCount
+    else { throw .invalid("a configuration write that is no field") }
+    var value: UInt32 = 0
+    for byte in bytes.reversed() { value = value << 8 | UInt32(byte) }
+    let features = deviceFeatures
+    var context = DeviceContext(queues: queues.mutableSpan, features: features)
+    device.storeConfiguration(value, at: offset, byteCount: bytes.count, &context)
+    let changed = context.configurationChanged
+    finishCall(nil, configurationChanged: changed)
+  }
+}
