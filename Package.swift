@@ -111,10 +111,16 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil {
     .target(
       name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio"], swiftSettings: common),
     .executableTarget(name: "vireo", dependencies: ["DeviceTypes", "Host"], swiftSettings: common),
-    .testTarget(
-      name: "HostTests", dependencies: ["CLinux", "DeviceTypes", "Host", "TestSupport", "Virtio", "Wire"],
-      swiftSettings: hosted),
   ]
+}
+
+// QEMU is the front end in the tests of the daemon.
+if board == nil && Context.environment["VIREO_LIBURING"] != nil && Context.environment["VIREO_QEMU"] != nil {
+  package.targets.append(
+    .testTarget(
+      name: "HostTests",
+      dependencies: ["CLinux", "DeviceTypes", "Host", "QTestSupport", "TestSupport", "Virtio", "Wire"],
+      swiftSettings: hosted))
 }
 
 // The reader of device trees needs libfdt: the images have their own, and `Toolchain/test` installs the

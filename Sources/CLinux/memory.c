@@ -37,6 +37,8 @@ void *clinux_reserve(size_t byte_count, size_t alignment) {
   char *start = mmap(NULL, byte_count + alignment, PROT_NONE, flags, -1, 0);
   if (start == MAP_FAILED) return NULL;
   area = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
+  if (area > start) munmap(start, (size_t)(area - start));
+  if (area < start + alignment) munmap(area + byte_count, (size_t)(start + alignment - area));
   area_byte_count = byte_count;
   struct sigaction action;
   memset(&action, 0, sizeof action);
@@ -44,6 +46,11 @@ void *clinux_reserve(size_t byte_count, size_t alignment) {
   action.sa_flags = SA_SIGINFO;
   if (sigaction(SIGBUS, &action, NULL) < 0) return NULL;
   return area;
+}
+
+void clinux_release(void *address, size_t byte_count) {
+  if (area == address) area_byte_count = 0;
+  munmap(address, byte_count);
 }
 
 int clinux_map(void *address, size_t byte_count, int fd, off_t offset) {

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 
 /// An open file descriptor, closed when the last reference to it goes.
-public final class Descriptor {
+public final class Descriptor: Sendable {
   /// The number of the descriptor.
   public let number: Int32
 

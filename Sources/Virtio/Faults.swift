@@ -8,8 +8,6 @@ public enum DriverFault: Error, Equatable, Sendable {
   case misalignedRing
   /// A queue size of 0, above the device's maximum, above 32768, or (split) not a power of two.
   case invalidQueueSize
-  /// A position to resume a queue at that the ring does not have.
-  case invalidPosition
   /// A descriptor index beyond the table, in the available ring or in a `next` field.
   case indexOutOfRange
   /// A chain longer than the queue, a loop, or more than 2^32 - 1 bytes in total.

@@ -38,6 +38,9 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 /// area a process. NULL on failure.
 void *clinux_reserve(size_t byte_count, size_t alignment);
 
+/// Gives the reserved area back.
+void clinux_release(void *address, size_t byte_count);
+
 /// Maps `byte_count` bytes of `fd` from `offset` on, shared and writable, at `address` of the reserved area.
 int clinux_map(void *address, size_t byte_count, int fd, off_t offset);
 

@@ -117,7 +117,8 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   }
 
   /// Deallocates.
-  public mutating func discard(_ ranges: Span<BlockRange>, tag: UInt32) throws(BackendFault) -> BlockProgress {
+  public mutating func discard(_ ranges: Span<BlockRange>, tag: UInt32) throws(BackendFault) -> BlockProgress
+  {
     guard let slot = take(.other, tag) else { return .busy }
     return punch(ranges[0], slot)
   }

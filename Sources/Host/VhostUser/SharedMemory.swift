@@ -46,7 +46,7 @@ final class SharedMemory {
   }
 
   deinit {
-    removeAll()
+    unsafe clinux_release(base, Int(Self.addressLimit))
     unsafe table?.deallocate()
   }
 

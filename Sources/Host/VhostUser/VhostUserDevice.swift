@@ -113,26 +113,34 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     addresses.deviceArea = device
     do throws(DriverFault) {
       try queues[index].makeReady(size: ring.size, at: addresses, features: features)
-      var position = ring.base.map { VhostUserRing.decode($0, format) } ?? QueuePosition()
-      if format == .split {
-        // A process before us may have taken buffers that it did not live to use: they are taken again.
-        let used = queues[index].usedIndexInRing
-        if position.available &- used <= ring.size {
-          position = QueuePosition(available: used, used: used)
-        }
-      }
-      try queues[index].resume(at: position)
     } catch {
-      queues[index].reset()
       throw .invalid("a ring that cannot be: \(error)")
     }
+    do throws(StateFault) {
+      try queues[index].resume(at: position(of: ring, queues[index]))
+    } catch {
+      queues[index].reset()
+      throw .invalid("a ring base that cannot be")
+    }
+  }
+
+  /// Where `ring` goes on. A process before us may have taken buffers from a split ring that it did not live
+  /// to use; as it used all in order, they are those from the used index on, and are taken again.
+  private func position(
+    of ring: VhostUserRing, _ queue: borrowing DeviceVirtqueue
+  ) throws(StateFault) -> RingPosition {
+    guard let base = ring.base else { return RingPosition() }
+    guard let position = VhostUserRing.decode(base, format) else { throw .malformed }
+    if format == .packed { return position }
+    let used = queue.usedIndexInRing
+    return position.index &- used <= ring.size ? RingPosition(index: used) : position
   }
 
   /// Stops ring `index` once all its buffers are used, and returns where it stands.
   mutating func stop(_ index: Int) throws(VhostUserError) -> UInt32 {
     try check(index)
     guard rings[index].isStarted else { return rings[index].base ?? 0 }
-    settle(index)
+    settle()
     let base = VhostUserRing.encode(queues[index].position, format)
     queues[index].reset()
     rings[index].isStarted = false
@@ -142,26 +150,30 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     return base
   }
 
-  /// Waits until no buffer of ring `index` is in flight, taking no new ones.
-  private mutating func settle(_ index: Int) {
-    guard fault == nil else { return }
-    let isEnabled = rings[index].isEnabled
-    rings[index].isEnabled = false
-    device.submit()
-    while queues[index].isReady && queues[index].inFlight > 0 {
+  /// Waits until no buffer is in flight. What the device has taken and cannot finish goes back to its ring.
+  private mutating func settle() {
+    guard fault == nil, isRunning else { return }
+    while true {
+      device.submit()
+      let features = deviceFeatures
+      var context = DeviceContext(queues: queues.mutableSpan, features: features)
+      var broken: DriverFault?
+      var readiness = SaveReadiness.ready
+      do throws(DriverFault) { readiness = try device.prepareToSave(&context) } catch { broken = error }
+      let changed = context.configurationChanged
+      finishCall(broken, configurationChanged: changed)
+      if broken != nil || readiness != .busy { return }
       EventLoop.waitForAny(device.events)
-      poll()
     }
-    rings[index].isEnabled = isEnabled
   }
 
   /// Lets go of all memory, calls `change`, and goes on with the memory that it returns.
   mutating func changeMemory(
     _ memory: SharedMemory, _ change: () throws(VhostUserError) -> Void
   ) throws(VhostUserError) {
+    settle()
     if fault != nil { quiesce() }
     for i in 0..<queueCount where rings[i].isStarted {
-      settle(i)
       rings[i].base = VhostUserRing.encode(queues[i].position, format)
     }
     var failure: VhostUserError?
@@ -213,7 +225,9 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   // MARK: Work
 
   /// Whether ring `index` may be served.
-  private func works(_ index: Int) -> Bool { rings[index].isStarted && rings[index].isEnabled && fault == nil }
+  private func works(_ index: Int) -> Bool {
+    rings[index].isStarted && rings[index].isEnabled && fault == nil
+  }
 
   /// Buffers were announced on ring `index`.
   mutating func notify(_ index: Int) { pendingQueues |= 1 << UInt64(index) }

@@ -23,19 +23,18 @@ struct VhostUserRing {
 
   /// What GET_VRING_BASE returns, and SET_VRING_BASE takes: split, the available index; packed, two offsets
   /// with a wrap counter each.
-  static func encode(_ position: QueuePosition, _ format: RingFormat) -> UInt32 {
-    guard format == .packed else { return UInt32(position.available) }
-    let available = UInt32(position.available) | (position.availableWrap ? 1 << 15 : 0)
-    let used = UInt32(position.used) | (position.usedWrap ? 1 << 15 : 0)
-    return available | used << 16
+  /// The available position in the low half and, packed, the same used position in the high half.
+  static func encode(_ position: RingPosition, _ format: RingFormat) -> UInt32 {
+    guard format == .packed else { return UInt32(position.index) }
+    let half = UInt32(position.index) | (position.wrapCounter ? 1 << 15 : 0)
+    return half | half << 16
   }
 
-  static func decode(_ base: UInt32, _ format: RingFormat) -> QueuePosition {
+  /// The position that `base` means; nil for one with buffers in flight, of which we can know nothing.
+  static func decode(_ base: UInt32, _ format: RingFormat) -> RingPosition? {
     let low = UInt16(truncatingIfNeeded: base)
-    guard format == .packed else { return QueuePosition(available: low, used: low) }
-    let high = UInt16(truncatingIfNeeded: base >> 16)
-    return QueuePosition(
-      available: low & 0x7fff, used: high & 0x7fff, availableWrap: low & 0x8000 != 0,
-      usedWrap: high & 0x8000 != 0)
+    guard format == .packed else { return RingPosition(index: low) }
+    guard base >> 16 == UInt32(low) else { return nil }
+    return RingPosition(index: low & 0x7fff, wrapCounter: low & 0x8000 != 0)
   }
 }

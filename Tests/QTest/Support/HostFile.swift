@@ -37,6 +37,11 @@ public final class HostFile {
     return bytes
   }
 
+  /// Cuts the file off, or extends it with zeros.
+  public func truncate(to byteCount: Int) throws {
+    if ftruncate(file.number, byteCount) != 0 { throw QTestError.system(call: "ftruncate", errno: errno) }
+  }
+
   /// The length in bytes.
   public var byteCount: Int {
     var status = stat()

@@ -66,6 +66,13 @@ public enum Machine {
     ]
   }
 
+  /// A device `model` whose back end is another process, which listens at `path`.
+  public static func vhostUser(_ model: String, path: String, slot: Int = 0, options: String = "") -> [String]
+  {
+    ["-chardev", "socket,id=vhost\(slot),path=\(path)"]
+      + device("\(model),chardev=vhost\(slot)", slot, options)
+  }
+
   private static func device(_ model: String, _ slot: Int, _ options: String) -> [String] {
     ["-device", "\(model),bus=virtio-mmio-bus.\(slot)" + (options.isEmpty ? "" : ",\(options)")]
   }

@@ -1,0 +1,36 @@
+// A vhost-user server on a thread of its own, for one front end.
+
+import CLinux
+import Host
+import QTestSupport
+import TestSupport
+import Virtio
+
+/// A device that is served at `path` until its front end is gone.
+final class ServedDevice {
+  /// Where the front end connects.
+  let path: String
+  private let socket = SocketPath()
+  private let thread: PeerThread
+
+  /// Listens, then serves the device that `make` makes.
+  init<Device: HostedDevice & SendableMetatype & ~Copyable>(_ make: @escaping @Sendable () throws -> Device) throws {
+    path = socket.path
+    let number = unsafe clinux_listen(path)
+    guard number >= 0 else { throw SystemError(-number) }
+    let listener = Descriptor(number)
+    thread = PeerThread {
+      do {
+        let connection = clinux_accept(listener.number)
+        guard connection >= 0 else { throw SystemError(-connection) }
+        let server = try VhostUserServer<Device, 1>(make())
+        try server.serve(Descriptor(connection))
+      } catch {
+        fatalError("the server failed: \(error)")
+      }
+    }
+  }
+
+  /// Waits until the server has seen the end of its front end.
+  func join() { thread.join() }
+}
