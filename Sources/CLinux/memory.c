@@ -1,6 +1,7 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <linux/fs.h>
@@ -11,19 +12,32 @@
 
 // Guest memory. Its files belong to another process, which can shorten them at any time; an access beyond the
 // end then raises SIGBUS. The handler puts a page of zeros there and notes it.
-static char *area;
-static size_t area_byte_count;
+static struct area {
+  // NULL for a place that is free. Written last when an area begins, and first when it ends.
+  char *_Atomic start;
+  size_t byte_count;
+  volatile sig_atomic_t was_lost;
+} areas[16];
+enum { area_limit = sizeof areas / sizeof areas[0] };
 static size_t page_byte_count;
-static volatile sig_atomic_t was_lost;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct area *area_at(char *address) {
+  for (int i = 0; i < area_limit; i++) {
+    char *start = areas[i].start;
+    if (start != NULL && address >= start && address < start + areas[i].byte_count) return &areas[i];
+  }
+  return NULL;
+}
 
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
   (void)context;
-  char *address = info->si_addr;
-  if (address >= area && address < area + area_byte_count) {
-    char *page = (char *)((uintptr_t)address & ~(page_byte_count - 1));
+  struct area *area = area_at(info->si_addr);
+  if (area != NULL) {
+    char *page = (char *)((uintptr_t)info->si_addr & ~(page_byte_count - 1));
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     if (mmap(page, page_byte_count, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED) {
-      was_lost = 1;
+      area->was_lost = 1;
       return;
     }
   }
@@ -31,26 +45,50 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
   signal(signal_number, SIG_DFL);
 }
 
+static int enter(char *start, size_t byte_count) {
+  int error = -ENOMEM;
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < area_limit && error != 0; i++) {
+    if (areas[i].start != NULL) continue;
+    areas[i].byte_count = byte_count;
+    areas[i].was_lost = 0;
+    areas[i].start = start;
+    error = 0;
+  }
+  pthread_mutex_unlock(&lock);
+  return error;
+}
+
 void *clinux_reserve(size_t byte_count, size_t alignment) {
   page_byte_count = (size_t)sysconf(_SC_PAGESIZE);
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  char *start = mmap(NULL, byte_count + alignment, PROT_NONE, flags, -1, 0);
-  if (start == MAP_FAILED) return NULL;
-  area = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
-  if (area > start) munmap(start, (size_t)(area - start));
-  if (area < start + alignment) munmap(area + byte_count, (size_t)(start + alignment - area));
-  area_byte_count = byte_count;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;
   if (sigaction(SIGBUS, &action, NULL) < 0) return NULL;
-  return area;
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  char *start = mmap(NULL, byte_count + alignment, PROT_NONE, flags, -1, 0);
+  if (start == MAP_FAILED) return NULL;
+  char *aligned = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
+  if (aligned > start) munmap(start, (size_t)(aligned - start));
+  munmap(aligned + byte_count, (size_t)(start + alignment - aligned));
+  if (enter(aligned, byte_count) == 0) return aligned;
+  munmap(aligned, byte_count);
+  return NULL;
 }
 
-void clinux_release(void *address, size_t byte_count) {
-  if (area == address) area_byte_count = 0;
-  munmap(address, byte_count);
+void clinux_release(void *address) {
+  struct area *area = area_at(address);
+  if (area == NULL) return;
+  area->start = NULL;
+  munmap(address, area->byte_count);
+}
+
+int clinux_memory_was_lost(void *address) {
+  struct area *area = area_at(address);
+  if (area == NULL || !area->was_lost) return 0;
+  area->was_lost = 0;
+  return 1;
 }
 
 int clinux_map(void *address, size_t byte_count, int fd, off_t offset) {
@@ -61,12 +99,6 @@ int clinux_map(void *address, size_t byte_count, int fd, off_t offset) {
 int clinux_unmap(void *address, size_t byte_count) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   return mmap(address, byte_count, PROT_NONE, flags, -1, 0) == MAP_FAILED ? -errno : 0;
-}
-
-int clinux_memory_was_lost(void) {
-  int result = was_lost;
-  was_lost = 0;
-  return result;
 }
 
 int64_t clinux_byte_count(int fd) {

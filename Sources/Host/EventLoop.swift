@@ -5,18 +5,18 @@ import Glibc
 
 /// A set of descriptors with a token each.
 struct EventLoop {
-  private let set: Descriptor
+  private let set: OpenFile
   private var tokens: [16 of UInt64] = InlineArray(repeating: 0)
 
-  init() throws(SystemError) { set = try Descriptor(checking: clinux_epoll()) }
+  init() throws(SystemError) { set = try OpenFile(checking: clinux_epoll()) }
 
   /// Watches `descriptor`. `isEdge`: only news count, and nothing has to be read to take them off.
-  func add(_ descriptor: Descriptor, token: UInt64, isEdge: Bool) throws(SystemError) {
+  func add(_ descriptor: OpenFile, token: UInt64, isEdge: Bool) throws(SystemError) {
     try SystemError.check(clinux_epoll_add(set.number, descriptor.number, token, isEdge ? 1 : 0))
   }
 
   /// No longer watches `descriptor`, if it did.
-  func remove(_ descriptor: Descriptor) { _ = clinux_epoll_remove(set.number, descriptor.number) }
+  func remove(_ descriptor: OpenFile) { _ = clinux_epoll_remove(set.number, descriptor.number) }
 
   /// Looks for news, and waits for them if `waits`. Returns how many there are, at most 16; `token` tells
   /// of each.
@@ -36,7 +36,7 @@ struct EventLoop {
 
   /// Waits until one of `descriptors` is readable. For the rare moments when nothing
   /// else may happen. Takes their counts off.
-  static func waitForAny(_ descriptors: [Descriptor]) {
+  static func waitForAny(_ descriptors: [OpenFile]) {
     var polled = descriptors.map { pollfd(fd: $0.number, events: Int16(POLLIN), revents: 0) }
     // An operation that ended just before is seen at the latest after 10 ms.
     _ = unsafe Glibc.poll(&polled, nfds_t(polled.count), 10)

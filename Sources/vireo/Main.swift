@@ -69,7 +69,7 @@ import Host
     let disk: FileDisk
     do throws(SystemError) {
       disk = try FileDisk(
-        Descriptor.open(path, isWritable: !isReadOnly), isReadOnly: isReadOnly,
+        OpenFile.open(path, isWritable: !isReadOnly), isReadOnly: isReadOnly,
         identifier: options.value("--serial") ?? "vireo", firstByte: offset, byteCount: byteCount)
     } catch {
       throw Failure("\(path): \(error)")

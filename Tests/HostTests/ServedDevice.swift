@@ -18,13 +18,13 @@ final class ServedDevice {
     path = socket.path
     let number = unsafe clinux_listen(path)
     guard number >= 0 else { throw SystemError(-number) }
-    let listener = Descriptor(number)
+    let listener = OpenFile(number)
     thread = PeerThread {
       do {
         let connection = clinux_accept(listener.number)
         guard connection >= 0 else { throw SystemError(-connection) }
         let server = try VhostUserServer<Device, 1>(make())
-        try server.serve(Descriptor(connection))
+        try server.serve(OpenFile(connection))
       } catch {
         fatalError("the server failed: \(error)")
       }

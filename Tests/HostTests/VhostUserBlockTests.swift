@@ -22,7 +22,7 @@ import Wire
     return try ServedDevice {
       BlockDevice(
         backend: try FileDisk(
-          Descriptor.open(path, isWritable: !isReadOnly), isReadOnly: isReadOnly, identifier: "vireo-disk-7"))
+          OpenFile.open(path, isWritable: !isReadOnly), isReadOnly: isReadOnly, identifier: "vireo-disk-7"))
     }
   }
 

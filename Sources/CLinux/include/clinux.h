@@ -34,12 +34,12 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 // MARK: Memory
 
 /// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two. From
-/// here on a page in it that its file no longer has reads as zeros instead of ending the process. One such
-/// area a process. NULL on failure.
+/// here on a page in it that its file no longer has reads as zeros instead of ending the process. At most 16 such
+/// areas. NULL on failure.
 void *clinux_reserve(size_t byte_count, size_t alignment);
 
 /// Gives the reserved area back.
-void clinux_release(void *address, size_t byte_count);
+void clinux_release(void *address);
 
 /// Maps `byte_count` bytes of `fd` from `offset` on, shared and writable, at `address` of the reserved area.
 int clinux_map(void *address, size_t byte_count, int fd, off_t offset);
@@ -47,8 +47,8 @@ int clinux_map(void *address, size_t byte_count, int fd, off_t offset);
 /// Takes away what is mapped there: nothing of the reserved area can be accessed then.
 int clinux_unmap(void *address, size_t byte_count);
 
-/// Whether a page of the reserved area had to be replaced since the last call, because its file shrank.
-int clinux_memory_was_lost(void);
+/// Whether a page of the area at `address` had to be replaced since the last call, because its file shrank.
+int clinux_memory_was_lost(void *address);
 
 /// The length of a file or block device in bytes.
 int64_t clinux_byte_count(int fd);

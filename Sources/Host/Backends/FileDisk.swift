@@ -17,9 +17,9 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   public let properties: BlockProperties
   /// Its size in sectors, as it was when it was opened.
   public let sectorCount: UInt64
-  private let file: Descriptor
+  private let file: OpenFile
   private let firstByte: UInt64
-  private let event: Descriptor
+  private let event: OpenFile
   private let ring: OpaquePointer
   private let zeros: UnsafeMutableRawPointer
   private let vectors: UnsafeMutablePointer<iovec>
@@ -41,7 +41,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   /// The sectors of `file` from byte `firstByte` on: `byteCount` bytes, or all to its end. Throws when the file
   /// has fewer, or the system no io_uring.
   public init(
-    _ file: Descriptor, isReadOnly: Bool, identifier: String = "vireo", firstByte: UInt64 = 0,
+    _ file: OpenFile, isReadOnly: Bool, identifier: String = "vireo", firstByte: UInt64 = 0,
     byteCount: UInt64? = nil
   ) throws(SystemError) {
     let fileByteCount = try file.byteCount()
@@ -55,7 +55,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
     properties.discard = BlockRangeLimits(sectorCount: 1 << 22, rangeCount: 1, sectorAlignment: 8)
     properties.writeZeroes = BlockRangeLimits(sectorCount: limit, rangeCount: 1)
     properties.writeZeroesMayUnmap = true
-    let event = try Descriptor.event()
+    let event = try OpenFile.event()
     var error: Int32 = 0
     // The ring lives as long as this value.
     guard let ring = unsafe clinux_ring_create(UInt32(Self.slotCount), event.number, &error) else {
@@ -82,7 +82,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   }
 
   /// The completions of the ring.
-  public var events: [Descriptor] { [event] }
+  public var events: [OpenFile] { [event] }
 
   /// Hands what was queued to the kernel, in one call.
   public mutating func submit() {

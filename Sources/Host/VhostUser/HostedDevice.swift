@@ -6,14 +6,14 @@ public import Virtio
 /// A backend on this system: it says when it has news, and starts its operations in batches.
 public protocol HostedBackend: ~Copyable {
   /// Descriptors that become readable when `poll` of the device has something to do.
-  var events: [Descriptor] { get }
+  var events: [OpenFile] { get }
   /// Starts what was asked for since the last call.
   mutating func submit()
 }
 
 extension HostedBackend where Self: ~Copyable {
   /// Never any news: everything is done at once.
-  public var events: [Descriptor] { [] }
+  public var events: [OpenFile] { [] }
   /// Nothing to start.
   public mutating func submit() {}
 }
@@ -21,21 +21,21 @@ extension HostedBackend where Self: ~Copyable {
 /// A device whose backend is on this system.
 public protocol HostedDevice: VirtioDevice, ~Copyable {
   /// See `HostedBackend`.
-  var events: [Descriptor] { get }
+  var events: [OpenFile] { get }
   /// See `HostedBackend`.
   mutating func submit()
 }
 
 extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
   /// Those of the backend.
-  public var events: [Descriptor] { backend.events }
+  public var events: [OpenFile] { backend.events }
   /// Passed on to the backend.
   public mutating func submit() { backend.submit() }
 }
 
 extension EntropyDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
   /// Those of the backend.
-  public var events: [Descriptor] { backend.events }
+  public var events: [OpenFile] { backend.events }
   /// Passed on to the backend.
   public mutating func submit() { backend.submit() }
 }

@@ -23,7 +23,7 @@ struct SharedRegion: Equatable {
 ///
 /// One piece of address space is reserved for it, so that guest address `a` is at `base + a`: regions that
 /// adjoin for the guest adjoin here, and are one region to the queues. What a front end takes out of a file
-/// while it is mapped reads as zeros (see clinux.h). One process has one.
+/// while it is mapped reads as zeros (see clinux.h).
 @safe
 final class SharedMemory {
   /// Regions at one time. Front ends add memory in pieces when they plug it.
@@ -46,12 +46,12 @@ final class SharedMemory {
   }
 
   deinit {
-    unsafe clinux_release(base, Int(Self.addressLimit))
+    unsafe clinux_release(base)
     unsafe table?.deallocate()
   }
 
   /// Maps `region` of `file`. Throws what is wrong with it; nothing has changed then.
-  func add(_ region: SharedRegion, of file: Descriptor) throws(VhostUserError) {
+  func add(_ region: SharedRegion, of file: OpenFile) throws(VhostUserError) {
     guard regions.count < Self.regionLimit else { throw .invalid("more regions than memory slots") }
     guard region.byteCount > 0, region.guestAddress < Self.addressLimit,
       region.byteCount <= Self.addressLimit - region.guestAddress,
@@ -109,6 +109,9 @@ final class SharedMemory {
     }
     return nil
   }
+
+  /// Whether the front end took away memory that was used since, so that it reads as zeros now. Once.
+  func wasLost() -> Bool { unsafe clinux_memory_was_lost(base) != 0 }
 
   /// Memory for queues that do not work yet: of it nothing can be accessed, and no ring can lie in it.
   var placeholder: GuestMemory {

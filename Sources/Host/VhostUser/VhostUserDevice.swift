@@ -64,14 +64,14 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     guard index < queueCount, queues[index].maximumSize > 0 else { throw .noSuchRing }
   }
 
-  mutating func setCall(_ index: Int, _ descriptor: Descriptor?) throws(VhostUserError) {
+  mutating func setCall(_ index: Int, _ descriptor: OpenFile?) throws(VhostUserError) {
     try check(index)
     rings[index].call = descriptor
     // The driver may have missed what was used before it could be told.
     if rings[index].isStarted { descriptor?.signal() }
   }
 
-  mutating func setError(_ index: Int, _ descriptor: Descriptor?) throws(VhostUserError) {
+  mutating func setError(_ index: Int, _ descriptor: OpenFile?) throws(VhostUserError) {
     try check(index)
     rings[index].error = descriptor
   }
@@ -83,7 +83,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   }
 
   /// Starts ring `index`. Throws what keeps it from that; it then stays stopped.
-  mutating func start(_ index: Int, kick: Descriptor?, _ memory: SharedMemory) throws(VhostUserError) {
+  mutating func start(_ index: Int, kick: OpenFile?, _ memory: SharedMemory) throws(VhostUserError) {
     try check(index)
     guard !rings[index].isStarted else { throw .invalid("the ring works already") }
     rings[index].kick = kick

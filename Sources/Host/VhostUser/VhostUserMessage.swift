@@ -93,7 +93,7 @@ struct VhostUserHeader: Equatable {
 struct VhostUserMessage {
   var header: VhostUserHeader
   var payload: [UInt8]
-  var descriptors: [Descriptor] = []
+  var descriptors: [OpenFile] = []
 
   /// The payload as one number, which it must be.
   func number() throws(VhostUserError) -> UInt64 {
@@ -110,7 +110,7 @@ struct VhostUserMessage {
   }
 
   /// The ring that a message with at most one descriptor names, and the descriptor.
-  func ringDescriptor() throws(VhostUserError) -> (ring: Int, descriptor: Descriptor?) {
+  func ringDescriptor() throws(VhostUserError) -> (ring: Int, descriptor: OpenFile?) {
     let value = try number()
     // Bit 8: no descriptor comes.
     guard descriptors.count == (value & 0x100 == 0 ? 1 : 0) else { throw .wrongDescriptors }

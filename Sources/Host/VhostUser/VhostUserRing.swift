@@ -15,11 +15,11 @@ struct VhostUserRing {
   /// Whether it was started and not stopped since.
   var isStarted = false
   /// Announces available buffers; nil when the ring is to be polled.
-  var kick: Descriptor?
+  var kick: OpenFile?
   /// Announces used buffers; nil when nobody wants to know.
-  var call: Descriptor?
+  var call: OpenFile?
   /// Announces that the ring is broken.
-  var error: Descriptor?
+  var error: OpenFile?
 
   /// What GET_VRING_BASE returns, and SET_VRING_BASE takes: split, the available index; packed, two offsets
   /// with a wrap counter each.

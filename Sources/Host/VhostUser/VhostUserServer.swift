@@ -18,8 +18,8 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
 
   private var session: VhostUserSession<Device, queueCount>
   private var loop: EventLoop
-  private var kicks: [queueCount of Descriptor?] = InlineArray(repeating: nil)
-  private var connection: Descriptor?
+  private var kicks: [queueCount of OpenFile?] = InlineArray(repeating: nil)
+  private var connection: OpenFile?
 
   /// A server of `device`. Throws when the system has no address space or descriptors for it.
   public init(_ device: consuming Device) throws(SystemError) {
@@ -33,9 +33,9 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
 
   /// Listens at `path` and serves until SIGINT or SIGTERM; then stops cleanly, with nothing in flight.
   public consuming func listen(at path: String) throws(SystemError) {
-    let listener = try Descriptor(checking: unsafe clinux_listen(path))
+    let listener = try OpenFile(checking: unsafe clinux_listen(path))
     try loop.add(listener, token: Token.listener, isEdge: false)
-    let termination = try Descriptor(checking: clinux_termination_signals())
+    let termination = try OpenFile(checking: clinux_termination_signals())
     try loop.add(termination, token: Token.termination, isEdge: false)
     try SystemError.check(clinux_drop_privileges())
     Log.note("listening at \(path)")
@@ -44,14 +44,14 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   }
 
   /// Serves the front end at the other end of `connection` until it closes it.
-  public consuming func serve(_ connection: Descriptor) throws(SystemError) {
+  public consuming func serve(_ connection: OpenFile) throws(SystemError) {
     try loop.add(connection, token: Token.connection, isEdge: false)
     self.connection = connection
     try run(nil)
   }
 
   /// Until a signal comes, or, without a listener, until the connection ends.
-  private mutating func run(_ listener: Descriptor?) throws(SystemError) {
+  private mutating func run(_ listener: OpenFile?) throws(SystemError) {
     var hasMore = false
     while true {
       let count = try loop.look(waits: !hasMore)
@@ -69,7 +69,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
         }
         if token > Token.kickMax { isKicked = true }
       }
-      if clinux_memory_was_lost() != 0, connection != nil {
+      if session.memory.wasLost(), connection != nil {
         Log.warn("the front end took guest memory away; connection closed")
         disconnect()
       }
@@ -79,10 +79,10 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
     }
   }
 
-  private mutating func accept(_ listener: Descriptor) throws(SystemError) {
+  private mutating func accept(_ listener: OpenFile) throws(SystemError) {
     let number = clinux_accept(listener.number)
     guard number >= 0 else { return }
-    let new = Descriptor(number)
+    let new = OpenFile(number)
     guard connection == nil else {
       Log.warn("a second front end was refused: one is connected already")
       return
@@ -139,14 +139,14 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   }
 
   /// The next message, or nil at the end of the connection.
-  private static func message(from connection: Descriptor) throws(VhostUserError) -> VhostUserMessage? {
-    var descriptors: [Descriptor] = []
+  private static func message(from connection: OpenFile) throws(VhostUserError) -> VhostUserMessage? {
+    var descriptors: [OpenFile] = []
     guard let start = try bytes(VhostUserHeader.byteCount, from: connection, &descriptors) else { return nil }
     guard let header = VhostUserHeader(start) else { throw .invalid("no header of a message") }
     guard header.payloadByteCount > 0 else {
       return VhostUserMessage(header: header, payload: [], descriptors: descriptors)
     }
-    var more: [Descriptor] = []
+    var more: [OpenFile] = []
     let payload = try bytes(header.payloadByteCount, from: connection, &more)
     guard let payload else { throw .wrongLength }
     return VhostUserMessage(header: header, payload: payload, descriptors: descriptors + more)
@@ -155,7 +155,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   /// Exactly `count` bytes and the descriptors that come with them; nil when the connection ends before the
   /// first.
   private static func bytes(
-    _ count: Int, from connection: Descriptor, _ descriptors: inout [Descriptor]
+    _ count: Int, from connection: OpenFile, _ descriptors: inout [OpenFile]
   ) throws(VhostUserError) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: count)
     var done = 0
@@ -170,7 +170,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
             connection.number, buffer.baseAddress! + done, count - done, room.baseAddress, &numberCount)
         }
       }
-      for i in 0..<Int(numberCount) { descriptors.append(Descriptor(numbers[i])) }
+      for i in 0..<Int(numberCount) { descriptors.append(OpenFile(numbers[i])) }
       if result < 0 { throw .system(SystemError(Int32(truncatingIfNeeded: -result))) }
       if result == 0 {
         if done == 0 { return nil }

@@ -6,13 +6,13 @@ import Virtio
 /// One front end's view of one device: from its connection to its end.
 struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~Copyable {
   var device: VhostUserDevice<Device, queueCount>
-  private let memory: SharedMemory
+  let memory: SharedMemory
   private var protocolFeatures: UInt64 = 0
   private var hasProtocolFeatures = false
   /// Where notices go, once the front end gave a socket for them.
-  private var backendSocket: Descriptor?
+  private var backendSocket: OpenFile?
   /// Kick descriptors that changed: (ring, old, new). The event loop takes them over.
-  var kicks: [(ring: Int, old: Descriptor?, new: Descriptor?)] = []
+  var kicks: [(ring: Int, old: OpenFile?, new: OpenFile?)] = []
 
   private static var offeredProtocolFeatures: UInt64 {
     VhostUserFeature.multiqueue | VhostUserFeature.replyAck | VhostUserFeature.configuration

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 
 /// An open file descriptor, closed when the last reference to it goes.
-public final class Descriptor: Sendable {
+public final class OpenFile: Sendable {
   /// The number of the descriptor.
   public let number: Int32
 
@@ -20,13 +20,13 @@ public final class Descriptor: Sendable {
   deinit { _ = close(number) }
 
   /// A file or block device at `path`.
-  public static func open(_ path: String, isWritable: Bool) throws(SystemError) -> Descriptor {
-    try Descriptor(checking: unsafe clinux_open(path, isWritable ? 1 : 0))
+  public static func open(_ path: String, isWritable: Bool) throws(SystemError) -> OpenFile {
+    try OpenFile(checking: unsafe clinux_open(path, isWritable ? 1 : 0))
   }
 
   /// An event counter at 0.
-  public static func event() throws(SystemError) -> Descriptor {
-    try Descriptor(checking: clinux_eventfd())
+  public static func event() throws(SystemError) -> OpenFile {
+    try OpenFile(checking: clinux_eventfd())
   }
 
   /// The length of the file or block device in bytes.
