@@ -14,7 +14,9 @@ final class ServedDevice {
   private let thread: PeerThread
 
   /// Listens, then serves the device that `make` makes.
-  init<Device: HostedDevice & SendableMetatype & ~Copyable>(_ make: @escaping @Sendable () throws -> Device) throws {
+  init<Device: HostedDevice & SendableMetatype & ~Copyable>(_ make: @escaping @Sendable () throws -> Device)
+    throws
+  {
     path = socket.path
     let number = unsafe clinux_listen(path)
     guard number >= 0 else { throw SystemError(-number) }

@@ -12,6 +12,8 @@ import Testing
     "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
     "Hypervisor": [],
+    "Host": ["CLinux", "DeviceTypes", "Glibc", "Virtio"],
+    "vireo": ["DeviceTypes", "Glibc", "Host"],
     "SCMI": ["Synchronization", "Wire"],
     "SCMIVirtio": ["DeviceTypes", "SCMI", "Virtio", "Wire"],
     "Machine": ["CMachine", "DeviceTree", "_Volatile"],
@@ -24,6 +26,7 @@ import Testing
     "Sources/CInterface/",
     "Sources/DeviceTree/",
     "Sources/DeviceTypes/Block/DriverDisk.swift",
+    "Sources/Host/",
     "Sources/Machine/",
     "Sources/Randomness/RandomGenerator.swift",
     "Sources/SCMI/Channel/SharedArea.swift",
@@ -35,6 +38,7 @@ import Testing
     "Sources/Virtio/Virtqueue/SlotTable.swift",
     "Sources/Wire/ByteArray.swift",
     "Sources/Wire/Fields.swift",
+    "Sources/vireo/Main.swift",
   ]
 
   static func swiftSources(_ folder: String = "Sources") -> [String] {

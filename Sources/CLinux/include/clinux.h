@@ -33,9 +33,9 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 
 // MARK: Memory
 
-/// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two. From
-/// here on a page in it that its file no longer has reads as zeros instead of ending the process. At most 16 such
-/// areas. NULL on failure.
+/// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two.
+/// From here on a page in it that its file no longer has reads as zeros instead of ending the process. At most
+/// 16 such areas. NULL on failure.
 void *clinux_reserve(size_t byte_count, size_t alignment);
 
 /// Gives the reserved area back.
@@ -94,10 +94,11 @@ void clinux_ring_destroy(struct clinux_ring *ring);
 /// Queue an operation, to be started by the next submit. `vectors` must stay valid until it is done. -EBUSY
 /// when there is no room.
 int clinux_ring_read(
-    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset, uint64_t tag);
-int clinux_ring_write(
-    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset, int is_durable,
+    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset,
     uint64_t tag);
+int clinux_ring_write(
+    struct clinux_ring *ring, int fd, const struct iovec *vectors, unsigned count, uint64_t offset,
+    int is_durable, uint64_t tag);
 int clinux_ring_sync(struct clinux_ring *ring, int fd, uint64_t tag);
 /// Deallocates a part of a file, which reads as zeros then, and keeps its length.
 int clinux_ring_punch(struct clinux_ring *ring, int fd, uint64_t offset, uint64_t byte_count, uint64_t tag);

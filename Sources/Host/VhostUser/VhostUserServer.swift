@@ -69,12 +69,12 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
         }
         if token > Token.kickMax { isKicked = true }
       }
+      hasMore = isKicked && connection != nil ? session.device.run() : false
+      session.announceConfigurationChange()
       if session.memory.wasLost(), connection != nil {
         Log.warn("the front end took guest memory away; connection closed")
         disconnect()
       }
-      hasMore = isKicked && connection != nil ? session.device.run() : false
-      session.announceConfigurationChange()
       if listener == nil && connection == nil { return }
     }
   }
