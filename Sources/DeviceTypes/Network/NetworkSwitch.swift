@@ -1,5 +1,5 @@
-// A learning switch (IEEE 802.1Q, clause 8): which ports a frame goes to. Every port is untrusted: what one of them
-// sends costs bounded time and memory, and changes what the others get only as far as said here.
+// A learning switch (IEEE 802.1Q, clause 8): which ports a frame goes to. Every port is untrusted: what one
+// of them sends costs bounded time and memory, and changes what the others get only as far as said here.
 
 public import Wire
 

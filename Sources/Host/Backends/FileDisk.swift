@@ -1,4 +1,5 @@
-// A file or block device behind a block device, by io_uring: guest pages are handed to the kernel as they are.
+// A file or block device behind a block device, by io_uring: guest pages are handed to the kernel as they
+// are.
 
 import CLinux
 public import DeviceTypes
@@ -38,8 +39,8 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
     var offset: UInt64 = 0
   }
 
-  /// The sectors of `file` from byte `firstByte` on: `byteCount` bytes, or all to its end. Throws when the file
-  /// has fewer, or the system no io_uring.
+  /// The sectors of `file` from byte `firstByte` on: `byteCount` bytes, or all to its end. Throws when the
+  /// file has fewer, or the system no io_uring.
   public init(
     _ file: OpenFile, isReadOnly: Bool, identifier: String = "vireo", firstByte: UInt64 = 0,
     byteCount: UInt64? = nil

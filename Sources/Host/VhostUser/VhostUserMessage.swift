@@ -1,5 +1,5 @@
-// The vhost-user protocol: its messages. Fields are little-endian, as all hosts we run on are. The front end, a
-// VMM, is not trusted.
+// The vhost-user protocol: its messages. Fields are little-endian, as all hosts we run on are. The front end,
+// a VMM, is not trusted.
 
 /// What a front end can ask. Raw values are the protocol's.
 enum VhostUserRequest: UInt32 {

@@ -34,8 +34,8 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     backendSocket = nil
   }
 
-  /// Obeys `message` and returns the reply, if there is one. Throws when it cannot be obeyed and the front end
-  /// did not ask to be told so: the connection is of no use then.
+  /// Obeys `message` and returns the reply, if there is one. Throws when it cannot be obeyed and the front
+  /// end did not ask to be told so: the connection is of no use then.
   mutating func handle(_ message: VhostUserMessage) throws(VhostUserError) -> [UInt8]? {
     guard let request = VhostUserRequest(rawValue: message.header.request) else { throw .notSupported }
     var payload: [UInt8]?

@@ -26,7 +26,8 @@ public struct ResetDomainDescription: Sendable {
 
 /// The reset domains of a board. Defaults: none.
 ///
-/// An agent that deasserts the reset of a domain uses it. While one does, no other agent can reset the domain.
+/// An agent that deasserts the reset of a domain uses it. While one does, no other agent can reset the
+/// domain.
 public protocol ResetBackend: ~Copyable {
   /// How many reset domains there are.
   var resetDomainCount: Int { get }

@@ -22,8 +22,8 @@ extension DeviceVirtqueue {
       index: nextAvailable, wrapCounter: !isPacked || availableMark & DescriptorFlag.available != 0)
   }
 
-  /// Split: the used index in the ring, from whoever served it last. Buffers from there on have not been used,
-  /// as far as the driver can know. 0 in the packed format, which has no such index.
+  /// Split: the used index in the ring, from whoever served it last. Buffers from there on have not been
+  /// used, as far as the driver can know. 0 in the packed format, which has no such index.
   public var usedIndexInRing: UInt16 {
     isReady && !isPacked ? deviceArea.load16(SplitRing.index) : 0
   }

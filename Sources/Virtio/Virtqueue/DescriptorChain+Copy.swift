@@ -105,7 +105,8 @@ extension DescriptorChain {
     return nil
   }
 
-  /// How many device-writable bytes are left, as far as `limit`, for devices that must know before they write.
+  /// How many device-writable bytes are left, as far as `limit`, for devices that must know before they
+  /// write.
   ///
   /// The driver may change what it says until the bytes are written: `write` still tells how many there were.
   @inline(never)
