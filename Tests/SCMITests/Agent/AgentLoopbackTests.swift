@@ -11,20 +11,20 @@ final class Loopback {
   var agent: LoopbackAgent
 
   init(
-    isTrusted: Bool = false, hasEvents: Bool = true, wantsInterrupt: Bool = false, isImmediate: Bool = true
+    _ board: TestBoard = .clocks, isTrusted: Bool = false, hasEvents: Bool = true,
+    wantsInterrupt: Bool = false, isImmediate: Bool = true
   ) {
-    var board = TestBoard()
-    board.clocks = [
-      TestClock(name: SCMIName("list"), rates: (1...40).map { 100 * $0 }, rate: 200, isOn: true, latency: 77),
-      TestClock(
-        name: SCMIName("a clock with a long name"), rates: [5, 6], rate: 5, parents: [0, 1], parent: 1,
-        duty: 50),
-    ]
     bench = Bench(board)
     let first = bench.platform.addAgent(
-      AgentDescription(name: SCMIName("first"), hasPlatformToAgentChannel: hasEvents, isTrusted: isTrusted))
+      AgentDescription(
+        name: SCMIName("first"), hasPlatformToAgentChannel: hasEvents, isTrusted: isTrusted,
+        systemPower: board.systemStates.isEmpty ? .none : .controls))
     _ = bench.platform.addAgent(AgentDescription(name: SCMIName("second")))
-    for i in 0..<2 { bench.platform.grant(.clock, i, to: first) }
+    for i in 0..<board.clocks.count { bench.platform.grant(.clock, i, to: first) }
+    for i in 0..<board.domains.count { bench.platform.grant(.powerDomain, i, to: first) }
+    for i in 0..<board.performance.count { bench.platform.grant(.performanceDomain, i, to: first) }
+    for i in 0..<board.resets.count { bench.platform.grant(.resetDomain, i, to: first) }
+    for i in 0..<board.voltages.count { bench.platform.grant(.voltageDomain, i, to: first) }
     wires = Wires(bench, hasEvents: hasEvents)
     wires.isImmediate = isImmediate
     agent = wires.makeAgent(wantsInterrupt: wantsInterrupt)
@@ -32,6 +32,20 @@ final class Loopback {
 
   func call<Values: MessageValues>(_ command: AgentCommand<Values>) throws(AgentFault) -> Values {
     try agent.call(command)
+  }
+}
+
+extension TestBoard {
+  /// Two clocks: one with many rates, one with all else that a clock can have.
+  static var clocks: TestBoard {
+    var board = TestBoard()
+    board.clocks = [
+      TestClock(name: SCMIName("list"), rates: (1...40).map { 100 * $0 }, rate: 200, isOn: true, latency: 77),
+      TestClock(
+        name: SCMIName("a clock with a long name"), rates: [5, 6], rate: 5, parents: [0, 1], parent: 1,
+        duty: 50),
+    ]
+    return board
   }
 }
 
