@@ -170,7 +170,7 @@ def cases(folder, symbols, echo):
     for kind, text in (("bounds", "Swift runtime failure: Index out of bounds"), ("abort", "a null pointer"),
                        ("write", "which its page does not permit"), ("stack", "stack overflow")):
         made.append(case(f"trap={kind}", text, 70, append=f"check trap={kind}"))
-    made.append(case("trap=bounds, its source line", r"at Board/QEMUVirt/Drivers/SelfTest\.swift:\d+$", 70,
+    made.append(case("trap=bounds, its source line", r"at Board/QEMUVirt/Platform/SelfTest\.swift:\d+$", 70,
                      append="check trap=bounds"))
 
     made.append(case("a start at EL3", "^vireo: started at EL3", 1, append="", kernel=elf,

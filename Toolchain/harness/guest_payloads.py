@@ -4,8 +4,11 @@ import os
 import pathlib
 import subprocess
 
+import symbols
+
 TOP = pathlib.Path(os.environ["VIREO_TOP"])
 IMAGE = TOP / ".build-image" / "guest-host.img"
+TOOLCHAIN = os.environ["VIREO_TOOLCHAIN"]
 KERNEL = 0x50000000  # where a loader leaves the kernel, by Board/QEMUVirt/GuestHost/Layout.swift
 TIME_LIMIT = 300
 EL2 = "virt,virtualization=on,gic-version=3"
@@ -51,5 +54,11 @@ def run(*arguments, **named):
     """Boots the image to its end; returns QEMU's exit status and the console's text."""
     result = subprocess.run(command(*arguments, **named), stdin=subprocess.DEVNULL, capture_output=True,
                             timeout=TIME_LIMIT)
-    text = (result.stdout + result.stderr).decode(errors="replace")
-    return result.returncode, text.replace("\r", "")
+    text = (result.stdout + result.stderr).decode(errors="replace").replace("\r", "")
+    return result.returncode, "\n".join(explained(text.split("\n")))
+
+
+def explained(lines):
+    """The lines, with the functions and source lines below each call of a backtrace."""
+    explain = symbols.Symbols(str(IMAGE.with_suffix(".elf")), TOOLCHAIN, str(TOP)).explain
+    return [text for line in lines for text in [line] + [more.decode() for more in explain(line.encode())]]

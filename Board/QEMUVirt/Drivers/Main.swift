@@ -2,6 +2,7 @@
 
 import DeviceTree
 import Machine
+import Platform
 
 @main struct Main {
   static func main() {

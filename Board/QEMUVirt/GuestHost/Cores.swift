@@ -5,6 +5,7 @@ import CMachine
 import DeviceTree
 import Hypervisor
 import Machine
+import Platform
 
 /// What cores send each other, in group 0: above what guests may send.
 enum CoreSignal {
@@ -69,6 +70,7 @@ enum Cores {
       Report.line("a core has no interrupts", guest: nil)
       Power.off(status: 1)
     }
+    if core == 1 { SelfTest.run(GuestHost.options) }
     run(core)
   }
 

@@ -1,13 +1,13 @@
 // Failures on request, to prove the exception report, by a boot option: trap=bounds, trap=abort, trap=write
 // or trap=stack.
 
-import DeviceTree
+public import DeviceTree
 import Machine
 
 /// Faults on purpose.
-enum SelfTest {
+public enum SelfTest {
   /// Fails in the way that the options ask for; returns if they ask for none.
-  static func run(_ options: BootOptions) {
+  public static func run(_ options: BootOptions) {
     if options.contains("trap=bounds") { readOutOfBounds() }
     if options.contains("trap=abort") { Faults.readUnmapped() }
     if options.contains("trap=write") { Faults.writeText() }
