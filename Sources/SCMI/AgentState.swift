@@ -11,6 +11,8 @@ struct Grant {
   /// BASE_SET_DEVICE_PERMISSIONS and BASE_SET_PROTOCOL_PERMISSIONS took access away.
   static var deniedDevice: UInt8 { 1 }
   static var deniedProtocol: UInt8 { 2 }
+  /// PINCTRL_SET_PERMISSIONS did.
+  static var deniedPin: UInt8 { 4 }
 }
 
 /// The resources of one kind that an agent sees.

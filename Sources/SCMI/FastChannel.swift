@@ -17,8 +17,9 @@ public struct FastChannel: Sendable {
     public var width: UInt32
     /// Its address, as the agent sees it.
     public var address: UInt64
-    /// The bits to set, and those to leave as they are.
+    /// The bits to set.
     public var setMask: UInt64
+    /// The bits to leave as they are.
     public var preserveMask: UInt64
 
     /// A doorbell register.

@@ -6,8 +6,8 @@
 /// The platform checks lengths, identifiers, permissions and ranges; a backend sees valid values only. All
 /// calls must be quick and bounded: a response waits for them.
 public protocol PlatformBackend:
-  BaseBackend, PowerBackend, SystemPowerBackend, PerformanceBackend, ClockBackend, ResetBackend,
-  VoltageBackend, ~Copyable
+  BaseBackend, PowerBackend, SystemPowerBackend, PerformanceBackend, ClockBackend, SensorBackend,
+  ResetBackend, VoltageBackend, PowercapBackend, PinControlBackend, ~Copyable
 {}
 
 /// What the Base protocol says of the board.

@@ -46,8 +46,11 @@ public struct ProtocolID: Equatable, Sendable {
     case .systemPower: SystemPowerMessage.version
     case .performance: PerformanceMessage.version
     case .clock: ClockMessage.version
+    case .sensor: SensorMessage.version
     case .reset: ResetMessage.version
     case .voltage: VoltageMessage.version
+    case .powercap: PowercapMessage.version
+    case .pinControl: PinControlMessage.version
     default: 0
     }
   }
@@ -60,13 +63,13 @@ public struct ProtocolID: Equatable, Sendable {
     case .systemPower: SystemPowerMessage.legacyVersion
     case .performance: PerformanceMessage.legacyVersion
     case .clock: ClockMessage.legacyVersion
+    case .sensor: SensorMessage.legacyVersion
     case .reset: ResetMessage.legacyVersion
     default: 0
     }
   }
 
   /// What the protocol says about message `message` below 16.
-  @inline(__always)
   func rule(_ message: UInt8) -> MessageRule {
     switch self {
     case .base: BaseMessage.rule(message)
@@ -74,8 +77,11 @@ public struct ProtocolID: Equatable, Sendable {
     case .systemPower: SystemPowerMessage.rule(message)
     case .performance: PerformanceMessage.rule(message)
     case .clock: ClockMessage.rule(message)
+    case .sensor: SensorMessage.rule(message)
     case .reset: ResetMessage.rule(message)
     case .voltage: VoltageMessage.rule(message)
+    case .powercap: PowercapMessage.rule(message)
+    case .pinControl: PinControlMessage.rule(message)
     default: .absent
     }
   }

@@ -20,7 +20,7 @@ extension SCMIPlatform where Backend: ~Copyable {
       guard canNegotiate(call) else { throw .notFound }
     } else {
       guard message < 16 else { throw .notFound }
-      let rule = call.header.protocolID.rule(UInt8(message))
+      let rule = rules[16 * call.header.protocolID.index + Int(message)]
       guard rule.length(isLegacy: call.isLegacy) != MessageRule.none else { throw .notFound }
       guard !rule.isConditional || isOffered(rule, call) else { throw .notFound }
       if hasFastChannels && rule.has(MessageRule.hasFastChannel) { attributes = 1 }

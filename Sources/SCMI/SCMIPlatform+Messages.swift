@@ -42,7 +42,9 @@ extension SCMIPlatform where Backend: ~Copyable {
     case .systemPower: nextSystemPowerEvent(agent, &buffer)
     case .performance: nextPerformanceEvent(agent, &buffer)
     case .clock: nextClockEvent(agent, &buffer)
+    case .sensor: nextSensorEvent(agent, &buffer)
     case .reset: nextResetEvent(agent, &buffer)
+    case .powercap: nextPowercapEvent(agent, &buffer)
     default: 0
     }
   }

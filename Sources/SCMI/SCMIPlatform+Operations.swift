@@ -63,6 +63,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     switch operation.header.protocolID {
     case .clock: return completeClockRateSet(operation, agent)
     case .voltage: return completeVoltageLevelSet(operation)
+    case .powercap: return completeCapSet(operation, agent)
     case .reset:
       completeReset(operation, agent)
       return 0
@@ -93,11 +94,27 @@ extension SCMIPlatform where Backend: ~Copyable {
     case .clock:
       buffer.store(operation.value, at: 12)
       return 20
-    case .voltage:
+    case .voltage, .powercap:
       buffer.store(UInt32(truncatingIfNeeded: operation.value), at: 12)
       return 16
+    case .sensor:
+      return writeDelayedReadings(operation, agent, &buffer)
     default:
       return 12
+    }
+  }
+
+  /// The readings of an asynchronous SENSOR_READING_GET are those of the moment in which they are sent.
+  private mutating func writeDelayedReadings(
+    _ operation: Operation, _ agent: Int, _ buffer: inout MutableRawSpan
+  ) -> Int {
+    let isLegacy = agents[agent].legacyProtocols & ProtocolID.sensor.bit != 0
+    do throws(SCMIStatus) {
+      let sensor = SensorID(Int(operation.resource))
+      return 12 + (try writeReadings(sensor, agent, isLegacy: isLegacy, &buffer, at: 12))
+    } catch {
+      buffer.store(error.rawValue, at: 4)
+      return 8
     }
   }
 

@@ -16,7 +16,10 @@ extension SCMIPlatform where Backend: ~Copyable {
     releasePowerDomains(agent)
     releasePerformanceDomains(agent)
     releaseClocks(agent)
+    releaseSensors(agent)
     releaseResetDomains(agent)
     releaseVoltageDomains(agent)
+    releasePowercapDomains(agent)
+    releasePinControl(agent)
   }
 }

@@ -40,7 +40,11 @@ extension SCMIPlatform where Backend: ~Copyable {
     case .clock: backend.clockCount
     case .resetDomain: backend.resetDomainCount
     case .voltageDomain: backend.voltageDomainCount
-    default: 0
+    case .sensor: backend.sensorCount
+    case .powercapDomain: backend.powercapDomainCount
+    case .pin: backend.pinCount
+    case .pinGroup: backend.pinGroupCount
+    case .pinFunction: backend.pinFunctionCount
     }
   }
 

@@ -14,19 +14,31 @@ public struct SCMIPlatform<
   public var backend: Backend
   /// How many agents there are.
   public internal(set) var agentCount = 0
+  /// The message tables of all protocols, 16 messages each.
+  var rules = [160 of MessageRule](repeating: .absent)
   var agents = [agentLimit of AgentState<resourceLimit>](repeating: AgentState())
   var powerDomains = [resourceLimit of PowerDomainState](repeating: PowerDomainState())
   var performanceDomains = [resourceLimit of PerformanceDomainState<agentLimit>](
     repeating: PerformanceDomainState())
   var clocks = [resourceLimit of ClockState](repeating: ClockState())
+  var sensors = [resourceLimit of SensorState<agentLimit>](repeating: SensorState())
   var resetDomains = [resourceLimit of ResetDomainState](repeating: ResetDomainState())
   var voltageDomains = [resourceLimit of VoltageDomainState<agentLimit>](repeating: VoltageDomainState())
+  var powercapDomains = [resourceLimit of PowercapDomainState<agentLimit>](
+    repeating: PowercapDomainState())
+  var pins = [resourceLimit of PinState](repeating: PinState())
+  /// Agents that configured a pin or a group since their reset, and the agents, counted from 1, that have a
+  /// group to themselves.
+  var pinUsers = [resourceLimit of AgentSet](repeating: AgentSet())
+  var groupUsers = [resourceLimit of AgentSet](repeating: AgentSet())
+  var groupOwners = [resourceLimit of UInt8](repeating: 0)
 
   /// A platform without agents.
   public init(backend: consuming Backend) {
     precondition(agentLimit > 0 && agentLimit <= 32, "a platform has 1 to 32 agents")
     precondition(resourceLimit > 0 && resourceLimit <= 1024, "a kind has 1 to 1024 resources")
     self.backend = backend
+    for i in 0..<160 { rules[i] = ProtocolID(rawValue: UInt8(0x10 + i / 16)).rule(UInt8(i % 16)) }
   }
 
   deinit {}
@@ -74,7 +86,7 @@ public struct SCMIPlatform<
     guard agents[agent].deniedProtocols & bit == 0 else { throw .denied }
     let call = Call(agent: agent, header: header, isLegacy: agents[agent].legacyProtocols & bit != 0)
     if message >= 16 { return try negotiate(call, request) }
-    let rule = protocolID.rule(message)
+    let rule = rules[16 * protocolID.index + Int(message)]
     let length = rule.length(isLegacy: call.isLegacy)
     guard length != MessageRule.none else { throw .notFound }
     let given = request.byteCount - MessageHeader.byteCount
@@ -91,9 +103,11 @@ public struct SCMIPlatform<
     case .systemPower: return try systemPower(message, call, request, &reply)
     case .performance: return try performance(message, call, request, &reply)
     case .clock: return try clock(message, call, request, &reply)
+    case .sensor: return try sensor(message, call, request, &reply)
     case .reset: return try reset(message, call, request, &reply)
     case .voltage: return try voltage(message, call, request, &reply)
-    default: throw .notSupported
+    case .powercap: return try powercap(message, call, request, &reply)
+    default: return try pinControl(message, call, request, &reply)
     }
   }
 

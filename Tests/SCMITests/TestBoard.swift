@@ -25,6 +25,9 @@ struct TestBoard: PlatformBackend {
   var performancePowerUnit = PowerUnit.milliwatts
   var resets: [TestReset] = []
   var voltages: [TestVoltage] = []
+  var sensors: [TestSensor] = []
+  var powercaps: [TestPowercap] = []
+  var pins = TestPins()
 
   /// Device 7 has the first resource of every kind, device 8 the second one.
   func hasDevice(_ device: BoardDeviceID) -> Bool { device.rawValue == 7 || device.rawValue == 8 }

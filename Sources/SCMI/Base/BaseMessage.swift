@@ -32,7 +32,6 @@ public enum BaseMessage {
   /// What agent_id of BASE_DISCOVER_AGENT means the caller.
   public static var callingAgent: UInt32 { 0xFFFF_FFFF }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

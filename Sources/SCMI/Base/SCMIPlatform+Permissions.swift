@@ -75,7 +75,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// A protocol is denied to an agent when all that it could reach by it is.
-  private mutating func updateDenials(_ agent: Int) {
+  mutating func updateDenials(_ agent: Int) {
     var denied: UInt16 = 0
     var allowed: UInt16 = 0
     for place in 0..<ResourceKind.count {

@@ -39,7 +39,6 @@ public enum ClockMessage {
   /// CLOCK_RATE_CHANGE_REQUESTED, a notification.
   public static var rateChangeRequested: UInt8 { 0x1 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

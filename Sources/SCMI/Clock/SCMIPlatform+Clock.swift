@@ -21,7 +21,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     case ClockMessage.rateSet: return try setClockRate(call, request)
     case ClockMessage.configSet: return try setClockConfiguration(call, request)
     case ClockMessage.nameGet:
-      return reply.write(backend.name(of: ClockID(try index(.clock, call, request, at: 4))))
+      return try clockName(call, request, &reply)
     case ClockMessage.rateNotify, ClockMessage.rateChangeRequestedNotify:
       return try subscribeToClock(message, call, request)
     case ClockMessage.configGet: return try clockConfiguration(call, request, &reply)
@@ -32,7 +32,16 @@ extension SCMIPlatform where Backend: ~Copyable {
     }
   }
 
+  /// CLOCK_NAME_GET. Not inlined, like CLOCK_ATTRIBUTES: CLOCK_RATE_GET shall not pay for room for a name.
+  @inline(never)
+  private mutating func clockName(
+    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
+  ) throws(SCMIStatus) -> Int {
+    reply.write(backend.name(of: ClockID(try index(.clock, call, request, at: 4))))
+  }
+
   /// CLOCK_ATTRIBUTES. SCMI 2.0 has bit 0 and the name alone.
+  @inline(never)
   private mutating func clockAttributes(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {

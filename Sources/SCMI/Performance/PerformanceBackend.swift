@@ -19,8 +19,9 @@ public enum PowerUnit: UInt32, Sendable {
 public struct PerformanceDomainDescription: Sendable {
   /// How many levels it has, in ascending order: see `PerformanceBackend.level`. 1 to 4095.
   public var levelCount: Int
-  /// The highest frequency that it can sustain, in kilohertz, and the value of that level.
+  /// The highest frequency that it can sustain, in kilohertz.
   public var sustainedFrequencyKilohertz: UInt32
+  /// The value of that level.
   public var sustainedLevel: UInt32
   /// The least time between two commands, in microseconds, below 2^20; 0 for unknown.
   public var rateLimitMicroseconds: UInt32

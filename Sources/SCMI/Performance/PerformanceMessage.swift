@@ -33,7 +33,6 @@ public enum PerformanceMessage {
   /// PERFORMANCE_LEVEL_CHANGED, a notification.
   public static var levelChanged: UInt8 { 0x1 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

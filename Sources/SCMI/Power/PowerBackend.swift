@@ -7,8 +7,9 @@ public typealias PowerDomainID = ResourceID<PowerDomainKind>
 
 /// A power domain as the board describes it.
 public struct PowerDomainDescription: Sendable {
-  /// Whether a command can wait for the new state, and whether it can be answered before.
+  /// Whether a command can wait for the new state.
   public var isSynchronous: Bool
+  /// Whether it can be answered before.
   public var isAsynchronous: Bool
   /// Whether agents can ask for notice of changes of its state, and of requests for them.
   public var notifiesChanges: Bool

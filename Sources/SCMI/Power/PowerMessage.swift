@@ -30,7 +30,6 @@ public enum PowerMessage {
   /// The power state of a domain that is off and has lost its context.
   public static var off: UInt32 { 1 << 30 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

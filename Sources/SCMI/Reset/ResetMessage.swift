@@ -19,7 +19,6 @@ public enum ResetMessage {
   /// RESET_ISSUED, a notification.
   public static var issued: UInt8 { 0x0 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

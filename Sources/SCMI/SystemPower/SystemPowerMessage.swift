@@ -17,7 +17,6 @@ public enum SystemPowerMessage {
   /// SYSTEM_POWER_STATE_NOTIFIER, a notification.
   public static var stateNotifier: UInt8 { 0x0 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .both(0, reply: 4)

@@ -25,7 +25,6 @@ public enum VoltageMessage {
   /// The mode of a domain that is on. From 8 on, the board defines modes.
   public static var on: UInt32 { 7 }
 
-  @inline(__always)
   static func rule(_ message: UInt8) -> MessageRule {
     switch message {
     case CommonMessage.version: .new(0, reply: 4)
