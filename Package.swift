@@ -56,7 +56,8 @@ let package = Package(
     .target(name: "Hypervisor", swiftSettings: common + noHeap),
     .target(name: "CVireo"),
     .target(
-      name: "CInterface", dependencies: ["CVireo", "DeviceTypes", "Virtio", "Wire"], swiftSettings: common),
+      name: "CInterface", dependencies: ["CVireo", "DeviceTypes", "SCMI", "Virtio", "Wire"],
+      swiftSettings: common),
   ],
   swiftLanguageModes: [.v6]
 )

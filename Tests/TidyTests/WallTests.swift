@@ -9,7 +9,7 @@ import Testing
     "Wire": ["Synchronization", "_Volatile"],
     "Virtio": ["CBarrier", "Synchronization", "Wire", "_Volatile"],
     "DeviceTypes": ["Synchronization", "Virtio", "Wire"],
-    "CInterface": ["CVireo", "DeviceTypes", "Virtio", "Wire"],
+    "CInterface": ["CVireo", "DeviceTypes", "SCMI", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
     "Hypervisor": [],
     "Host": ["CLinux", "DeviceTypes", "Glibc", "Virtio"],

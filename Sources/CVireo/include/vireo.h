@@ -10,6 +10,8 @@
  *                  functions. Block, network, console and entropy devices are there.
  *   vireo_queue    the device side of one virtqueue, for those who have a transport and devices of their own.
  *
+ *   Beside them, vireo_scmi is an SCMI platform for transports of the embedder's own.
+ *
  *   The embedder owns guest memory, traps, interrupts and backends; the library owns the protocol. Every
  *   index, address and length that a guest writes is checked here: no guest can make a function of this
  *   header crash, loop or allocate, and a guest that breaks the protocol finds DEVICE_NEEDS_RESET set.
@@ -454,6 +456,97 @@ vireo_status vireo_network_set_link(vireo_device *device, int up);
 /* Asks the guest to announce itself to its peers, as after a move to another host, at the next
  * vireo_device_poll(). */
 vireo_status vireo_network_announce(vireo_device *device);
+
+/* ---------------------------------------------------------------------------------------------------------
+ * The SCMI platform: the Arm System Control and Management Interface 3.2 and 2.0, for embedders that bring
+ * their own transport, such as shared memory with a doorbell, SMC or HVC, or a mailbox.
+ *
+ *   Describe the resources as a table, create the platform, add agents, and grant each of them what it may
+ *   see: to the agent the first resource of a kind is number 0, the next one 1, and so on. Then pass on what
+ *   agents send, and send them what vireo_scmi_next() has. Agents are not trusted; resources that several of
+ *   them use are on as long as one wants them on.
+ */
+
+/* An SCMI platform. Opaque; lives in the caller's storage. */
+typedef struct vireo_scmi vireo_scmi;
+
+typedef enum vireo_scmi_kind {
+  VIREO_SCMI_POWER = 0,       /* a power domain: state on or off */
+  VIREO_SCMI_PERFORMANCE = 1, /* a performance domain: its value is its level, a frequency in kilohertz */
+  VIREO_SCMI_CLOCK = 2,       /* a clock: state on or off, its value is the rate in hertz */
+  VIREO_SCMI_RESET = 3,       /* a reset domain: state asserted or not; setting its value resets it */
+  VIREO_SCMI_VOLTAGE = 4      /* a voltage domain: state on or off, its value is the level in microvolts */
+} vireo_scmi_kind;
+
+typedef enum vireo_scmi_property { VIREO_SCMI_STATE = 0, VIREO_SCMI_VALUE = 1 } vireo_scmi_property;
+
+/* A resource of the board. At most 32 of one kind. */
+typedef struct vireo_scmi_resource {
+  vireo_scmi_kind kind;
+  uint32_t flags;        /* VIREO_SCMI_ASYNCHRONOUS or 0 */
+  const char *name;      /* of which 63 bytes count */
+  const int64_t *values; /* what it can be set to, in ascending order */
+  size_t value_count;    /* 1 to 4095; 0 for a power or reset domain */
+} vireo_scmi_resource;
+
+/* A reset or voltage domain whose commands can be answered before they are done. Clocks always can be. */
+#define VIREO_SCMI_ASYNCHRONOUS 1u
+
+/* What `set` returns for something that vireo_scmi_finish() will report as done. */
+#define VIREO_SCMI_LATER 1
+
+typedef struct vireo_scmi_settings {
+  size_t struct_size; /* sizeof(vireo_scmi_settings) */
+  const char *vendor, *sub_vendor;
+  uint32_t implementation_version;
+  const vireo_scmi_resource *resources; /* kept, not copied, with all that it points to */
+  size_t resource_count;
+  void *context; /* of the callbacks */
+  /* Callbacks, with the place of the resource in the table. 0, or an SCMI status, which is negative. */
+  int32_t (*get)(void *context, uint32_t resource, vireo_scmi_property property, int64_t *value);
+  /* `value` is one of the resource's. With an `operation` other than 0 it may be done later. */
+  int32_t (*set)(void *context, uint32_t resource, vireo_scmi_property property, int64_t value,
+                 uint32_t operation);
+} vireo_scmi_settings;
+
+/* Bytes of storage for an SCMI platform, aligned to vireo_device_align(). */
+size_t vireo_scmi_size(void);
+
+/* Makes a platform without agents. VIREO_BAD_ARGUMENT also for a table that is not as it should be. */
+vireo_status vireo_scmi_create(void *storage, size_t storage_size, const vireo_scmi_settings *settings,
+                               vireo_scmi **scmi);
+
+/* Flags of vireo_scmi_add_agent. */
+#define VIREO_SCMI_EVENTS 1u     /* its transport carries delayed responses and notifications */
+#define VIREO_SCMI_VERSION_20 2u /* it is shown SCMI 2.0 */
+#define VIREO_SCMI_TRUSTED 4u    /* it may reset other agents */
+
+/* Adds an agent and tells its number, 1 or more. VIREO_BUSY: there are eight already. */
+vireo_status vireo_scmi_add_agent(vireo_scmi *scmi, const char *name, uint32_t flags, uint32_t *agent);
+
+/* Lets an agent see a resource, by its place in the table, and use it unless `read_only`. VIREO_WRONG_STATE:
+ * it sees it already. */
+vireo_status vireo_scmi_grant(vireo_scmi *scmi, uint32_t agent, uint32_t resource, int read_only);
+
+/* Carries out the command of an agent, header and parameters, and writes the response, header, status and
+ * return values. The command is read once, and the response written at last, so both may be in memory that
+ * the agent writes. VIREO_TOO_SMALL, and nothing is done: fewer than 4 bytes of command, more than 256, or
+ * room for fewer than 8 bytes of response. */
+vireo_status vireo_scmi_handle(vireo_scmi *scmi, uint32_t agent, const void *command, size_t command_size,
+                               void *response, size_t capacity, size_t *response_size);
+
+/* Takes the next delayed response or notification for an agent, of at most 128 bytes, which is the least
+ * `capacity`. Call it when the agent's channel has room, after the response of a command was sent.
+ * VIREO_EMPTY: there is none. */
+vireo_status vireo_scmi_next(vireo_scmi *scmi, uint32_t agent, void *message, size_t capacity,
+                             size_t *message_size);
+
+/* What `set` left for later is done, with SCMI status 0 or a negative one. An operation that is not under way
+ * is ignored. */
+vireo_status vireo_scmi_finish(vireo_scmi *scmi, uint32_t operation, int32_t status);
+
+/* The agent starts over: what it holds is released, what it is owed forgotten. */
+vireo_status vireo_scmi_reset_agent(vireo_scmi *scmi, uint32_t agent);
 
 #ifdef __cplusplus
 }
