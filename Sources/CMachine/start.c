@@ -1,4 +1,5 @@
 /* From start.S to Swift's main, and the two ways to end. */
+#include <string.h>
 #include "cmachine.h"
 
 extern int main(int, char **);
@@ -10,6 +11,22 @@ uint64_t machine_boot_argument(void) { return boot_argument; }
 _Noreturn void machine_start(uint64_t argument) {
   boot_argument = argument;
   machine_semihosting_exit((uint32_t)main(0, 0));
+}
+
+static uint64_t semihosting(uint64_t function, uint64_t *block) {
+  register uint64_t operation __asm__("x0") = function;
+  register void *argument __asm__("x1") = block;
+  __asm__ volatile("hlt #0xf000" : "+r"(operation) : "r"(argument) : "memory");
+  return operation;
+}
+
+int machine_semihosting_write(const char *name, uint64_t start, uint64_t size) {
+  uint64_t to_open[3] = {(uint64_t)name, 5 /* wb */, strlen(name)};
+  uint64_t file = semihosting(1, to_open);
+  if (file == UINT64_MAX) return 0;
+  uint64_t to_write[3] = {file, start, size}, to_close[1] = {file};
+  uint64_t left = semihosting(5, to_write);
+  return semihosting(2, to_close) == 0 && left == 0;
 }
 
 _Noreturn void machine_semihosting_exit(uint32_t status) {

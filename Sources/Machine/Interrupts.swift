@@ -218,7 +218,7 @@ public enum Interrupts {
   }
 
   /// Serves one interrupt: what the vectors do, and what a host does for one that came while a guest ran.
-  /// Returns its identifier if it is one that a core sends, which have no handlers.
+  /// Returns its identifier, if there was one. Below 16 are those that a core sends: they have no handlers.
   @discardableResult public static func serve() -> UInt32? {
     let identifier = machine_read_icc_iar() & 0xff_ffff
     guard identifier < spuriousStart else { return nil }
@@ -233,7 +233,7 @@ public enum Interrupts {
       disable(UInt32(truncatingIfNeeded: identifier))
     }
     machine_write_icc_eoir(identifier)
-    return nil
+    return UInt32(truncatingIfNeeded: identifier)
   }
 
   // MARK: The controller's registers

@@ -5,7 +5,7 @@
 
 enum { ROUNDS = 512 };
 static void nothing(void) { __asm__ volatile("" ::: "memory"); }
-static void read_register(void) { read32(DISK); }
+static void read_register(void) { read32(DISK + INTERRUPT_STATUS); }
 static void write_register(void) { write32(DISK + QUEUE_SELECT, 0); }
 static void call(void) { hvc(VERSION, 0, 0, 0); }
 
@@ -26,7 +26,9 @@ static void print(const char *name, u64 value) {
   put('\n');
 }
 
-#define MARK(number) __asm__ volatile("mov x0, #-1\n\thvc #" #number ::: "x0", "x1", "x2", "x3", "memory")
+#define MARK(number)                                                                                  \
+  __asm__ volatile("mov x0, #(0x5000 + " #number ")\n\tmovk x0, #0x8400, lsl #16\n\thvc #" #number ::: "x0", \
+                   "x1", "x2", "x3", "memory")
 
 void guest_main(u64 tree) {
   (void)tree;

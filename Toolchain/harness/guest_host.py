@@ -10,6 +10,7 @@ import tempfile
 import guest_hostile
 import guest_measure
 import guest_payloads
+import guest_trace_check
 
 
 def bad_input(payload):
@@ -74,6 +75,7 @@ def main():
                              "guest 0 crashed at pc=0x0000000000000200\n..\nvireo: guest 1 powered off"))
         results += guest_hostile.checks(folder)
         results += guest_measure.checks(folder)
+        results += guest_trace_check.checks(folder)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 

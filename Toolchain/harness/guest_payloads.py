@@ -50,10 +50,10 @@ def command(options="cores=1", kernel=None, cores=1, memory="1G", machine=EL2, m
     return line + list(more)
 
 
-def run(*arguments, **named):
-    """Boots the image to its end; returns QEMU's exit status and the console's text."""
+def run(*arguments, folder=None, **named):
+    """Boots the image to its end, in a folder; returns QEMU's exit status and the console's text."""
     result = subprocess.run(command(*arguments, **named), stdin=subprocess.DEVNULL, capture_output=True,
-                            timeout=TIME_LIMIT)
+                            timeout=TIME_LIMIT, cwd=folder)
     text = (result.stdout + result.stderr).decode(errors="replace").replace("\r", "")
     return result.returncode, "\n".join(explained(text.split("\n")))
 

@@ -97,7 +97,7 @@ enum Cores {
 
   /// Serves one interrupt of the host on a core of `guest`. Returns whether the guest's life has changed.
   static func serveInterrupt(_ guest: Int) -> Bool {
-    switch Interrupts.serve() {
+    switch serveInterruptController(guest) {
     case CoreSignal.serve: Devices.serve(guest: guest)
     case CoreSignal.look: return true
     default: lookAtInput()
@@ -106,8 +106,17 @@ enum Cores {
   }
 
   private static func serveHardware() {
-    Interrupts.serve()
+    _ = serveInterruptController(nil)
     lookAtInput()
+  }
+
+  private static func serveInterruptController(_ guest: Int?) -> UInt32? {
+    let start = Clock.ticks
+    let identifier = Interrupts.serve()
+    if Trace.isOn, let identifier {
+      Trace.record(.hostInterrupt, guest: guest, start: start, UInt64(identifier))
+    }
+    return identifier
   }
 
   private static func lookAtInput() {
@@ -168,6 +177,7 @@ enum Cores {
     }
     unsafe context.pointee.elr = entry
     unsafe context.pointee.spsr = 0x3c5  // EL1h, everything masked
+    if Trace.isOn { Trace.record(.enter, guest: guest, 0, entry) }
     unsafe machine_enter_guest(context)
   }
 
@@ -182,6 +192,7 @@ enum Cores {
 
   /// Takes this core out of its guest: no interrupt and no timer of the guest reaches it any more.
   static func leave(guest: Int, index: Int) -> Never {
+    if Trace.isOn { Trace.record(.leave, guest: guest, 0) }
     machine_write_guest_timer_control(0)
     machine_write_guest_physical_timer_control(0)
     machine_write_guest_icc_igrpen(0)

@@ -24,12 +24,18 @@ protocol DeviceKind: ~Copyable {
 
 /// An interrupt of a guest: an edge for each event, by the distributor's pending register.
 struct PendingLine: InterruptLine {
+  let guest: Int
   let identifier: UInt32
 
-  init(guest: Int, slot: Int) { identifier = Board.interrupt(guest: guest, slot: slot) }
+  init(guest: Int, slot: Int) {
+    self.guest = guest
+    identifier = Board.interrupt(guest: guest, slot: slot)
+  }
 
   mutating func setAsserted(_ isAsserted: Bool) {
-    if isAsserted { Interrupts.pend(identifier) }
+    if !isAsserted { return }
+    Interrupts.pend(identifier)
+    if Trace.isOn { Trace.record(.guestInterrupt, guest: guest, UInt64(identifier)) }
   }
 }
 

@@ -44,6 +44,7 @@ enum GuestHost {
     for i in 0..<setup.guestCount { try OwnMapping.add(setup.tables[i].memory) }
     try Payload.check(setup.tables[0])
     unsafe givenOptions = options
+    if options.contains("trace") { Trace.start() }
     // From here on this core takes interrupts only where it asks for them.
     machine_mask_all()
     Devices.start(setup)
@@ -102,6 +103,7 @@ enum Guests {
       guard isOff else { return }
       anyCrashed = anyCrashed || hasCrashed
     }
+    Trace.save()
     Power.off(status: anyCrashed ? 73 : 0)
   }
 }

@@ -3,6 +3,7 @@
 //   0x0800_0000  interrupt controller, UART, virtio-mmio of the board
 //   0x4020_0000  this image
 //   0x4800_0000  QEMU's device tree
+//   0x4900_0000  the trace, 16 MiB, where it is asked for
 //   0x4a00_0000  RAM disks of the guests, 24 MiB each
 //   0x5000_0000  the kernel as it was loaded, 128 MiB; never written, so that a guest can restart from it
 //   0x5800_0000  the initial RAM disk, likewise

@@ -5,6 +5,7 @@
 //   ram=MIB             RAM of each guest; 512
 //   kernel=BYTES        length of the kernel at 0x5000_0000; what its header says
 //   initrd=BYTES        length of the initial RAM disk at 0x5800_0000; 0
+//   trace               records every exit, access and interrupt: see Trace.swift
 //   trap=KIND           the second core fails: bounds, abort, write or stack, to prove the report of it
 //   rings=split         the devices do not offer packed rings; rings=packed: they do, as without
 //   -- TEXT             all that follows, as it is, is the kernels' command line; nothing in it is quoted.

@@ -9,6 +9,7 @@ import Machine
 func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   // guest.S hands over the context of this core, which nothing else touches meanwhile.
   let syndrome = machine_read_esr()
+  if Trace.isOn { return unsafe Traps.traced(syndrome, &context.pointee) }
   guard let access = DataAccess(syndrome) else { return unsafe Traps.handle(syndrome, &context.pointee) }
   unsafe Traps.emulate(access, &context.pointee)
 }
@@ -46,6 +47,30 @@ enum Traps {
     case .undecodableAccess: abort(isFetch: false, &context)
     case .instructionAbort: abort(isFetch: true, &context)
     case .other(let exceptionClass): crash("took an exception of class ", UInt64(exceptionClass), context)
+    }
+  }
+
+  /// The same as without a trace, and a record of it.
+  @inline(never)
+  static func traced(_ syndrome: UInt64, _ context: inout machine_guest) {
+    let start = Clock.ticks
+    let guest = Int(context.guest)
+    if let access = DataAccess(syndrome) {
+      let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
+      let written = access.stored(register(access.register, &context))
+      emulate(access, &context)
+      let value = access.isWrite ? written : register(access.register, &context)
+      Trace.record(
+        access.isWrite ? .write : .read, guest: guest, start: start, width: access.byteCount, address, value)
+      return
+    }
+    let (exceptionClass, function) = (syndrome >> 26 & 0x3f, context.x.0)
+    handle(syndrome, &context)
+    // HVC and SMC.
+    if exceptionClass == 0x16 || exceptionClass == 0x17 {
+      Trace.record(.call, guest: guest, start: start, function, context.x.0)
+    } else {
+      Trace.record(.exit, guest: guest, start: start, syndrome)
     }
   }
 

@@ -106,6 +106,11 @@ static inline void machine_lock_release(struct machine_lock *lock) { (void)lock;
 static inline int machine_lock_try(struct machine_lock *lock) { return lock != 0; }
 #endif
 
+/* Adds one; returns what was there. */
+static inline uint64_t machine_count(uint64_t *counter) {
+  return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
 #ifdef MACHINE_EL2
 /* What guest.S saves of a guest, at the top of the core's stack; the layout is repeated there. */
 struct machine_guest {
@@ -225,6 +230,8 @@ uint64_t machine_boot_argument(void);
 /* Ends the emulator with an exit status by semihosting. Comes back to no one, but where nothing listens to
    semihosting it raises an undefined instruction exception. */
 _Noreturn void machine_semihosting_exit(uint32_t status);
+/* Writes memory to a new file by semihosting. Whether all of it was written. */
+int machine_semihosting_write(const char *name, uint64_t start, uint64_t size);
 /* PSCI SYSTEM_OFF by HVC or SMC; comes back only if there is no PSCI. */
 void machine_psci_off(int by_smc);
 
