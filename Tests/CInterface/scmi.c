@@ -210,7 +210,10 @@ static void send_nonsense(vireo_scmi *scmi, uint32_t agent) {
   CHECK(vireo_scmi_grant(scmi, 99, 0, 0) == VIREO_BAD_ARGUMENT);
   for (round = 0; round < 20000; round++) {
     size_t i, room;
-    for (i = 0; i < 24; i++) random = random * 1664525u + 1013904223u, bytes[i] = (unsigned char)(random >> 24);
+    for (i = 0; i < 24; i++) {
+      random = random * 1664525u + 1013904223u;
+      bytes[i] = (unsigned char)(random >> 24);
+    }
     bytes[1] &= 0x7c, bytes[1] |= (unsigned char)(0x40 + 4 * (random % 8)), bytes[2] = 0, bytes[3] = 0;
     length = 4 + random % 21, room = 8 + random / 32 % 128;
     memset(reply, 0xa5, sizeof reply);

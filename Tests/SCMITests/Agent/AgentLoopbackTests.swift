@@ -25,6 +25,11 @@ final class Loopback {
     for i in 0..<board.performance.count { bench.platform.grant(.performanceDomain, i, to: first) }
     for i in 0..<board.resets.count { bench.platform.grant(.resetDomain, i, to: first) }
     for i in 0..<board.voltages.count { bench.platform.grant(.voltageDomain, i, to: first) }
+    for i in 0..<board.sensors.count { bench.platform.grant(.sensor, i, to: first) }
+    for i in 0..<board.powercaps.count { bench.platform.grant(.powercapDomain, i, to: first) }
+    for i in 0..<board.pinCount { bench.platform.grant(.pin, i, to: first) }
+    for i in 0..<board.pinGroupCount { bench.platform.grant(.pinGroup, i, to: first) }
+    for i in 0..<board.pinFunctionCount { bench.platform.grant(.pinFunction, i, to: first) }
     wires = Wires(bench, hasEvents: hasEvents)
     wires.isImmediate = isImmediate
     agent = wires.makeAgent(wantsInterrupt: wantsInterrupt)
