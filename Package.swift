@@ -16,8 +16,8 @@ let hosted: [SwiftSetting] = [
 ]
 
 /// Settings of every target that is built in Embedded mode too. Not for test targets: SwiftPM looks at the
-/// feature and not at its condition when it links a test bundle, which then lacks the runtime's start-up code
-/// and finds no tests.
+/// feature and not at its condition when it links a test bundle or an executable, which then lacks the
+/// runtime's start-up code, and finds no tests or crashes.
 let common: [SwiftSetting] =
   hosted + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
@@ -110,8 +110,8 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil {
       name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
       linkerSettings: [.linkedLibrary("uring")]),
     .target(
-      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio"], swiftSettings: common),
-    .executableTarget(name: "vireo", dependencies: ["DeviceTypes", "Host"], swiftSettings: common),
+      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio"], swiftSettings: hosted),
+    .executableTarget(name: "vireo", dependencies: ["DeviceTypes", "Host"], swiftSettings: hosted),
   ]
 }
 

@@ -26,9 +26,14 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
 
   init(_ device: consuming Device, memory: GuestMemory) {
     precondition(queueCount <= 64, "at most 64 queues")
-    queues = InlineArray { DeviceVirtqueue(maximumSize: device.queueSizeMax($0), memory: memory) }
+    queues = InlineArray { DeviceVirtqueue(maximumSize: Self.sizeMax(device, $0), memory: memory) }
     rings = InlineArray(repeating: VhostUserRing())
     self.device = device
+  }
+
+  /// The protocol has no word for the largest size of a ring, so any that there can be is taken.
+  private static func sizeMax(_ device: borrowing Device, _ index: Int) -> UInt16 {
+    device.queueSizeMax(index) > 0 ? maximumQueueSize : 0
   }
 
   var offeredFeatures: Features {
@@ -188,7 +193,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       return
     }
     for i in 0..<queueCount {
-      queues[i] = DeviceVirtqueue(maximumSize: device.queueSizeMax(i), memory: guestMemory)
+      queues[i] = DeviceVirtqueue(maximumSize: Self.sizeMax(device, i), memory: guestMemory)
       guard rings[i].isStarted else { continue }
       do throws(VhostUserError) {
         try latch(i, memory)
