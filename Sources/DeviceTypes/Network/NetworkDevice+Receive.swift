@@ -69,7 +69,7 @@ extension NetworkDevice where Backend: ~Copyable {
   }
 
   /// The header of a frame, or nil when the driver does not get it.
-  private func checked(_ waiting: NetworkWaitingFrame, _ features: Features) -> NetworkHeader? {
+  private mutating func checked(_ waiting: NetworkWaitingFrame, _ features: Features) -> NetworkHeader? {
     let byteCount = waiting.byteCount
     guard linkIsUp, byteCount >= Ethernet.headerByteCount,
       byteCount <= Ethernet.maximumOffloadByteCount + Ethernet.tagByteCount,

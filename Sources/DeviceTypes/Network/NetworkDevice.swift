@@ -1,6 +1,7 @@
 // virtio 1.4 §5.1 Network Device, device side. Input: buffers and commands from an untrusted driver, frames
 // from an untrusted network.
 
+import Synchronization
 public import Virtio
 import Wire
 
@@ -65,6 +66,9 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
   var transmissions = NetworkTransmissions()
   var pieces = NetworkPieces()
   var buffers = NetworkReceiveBuffers()
+  /// Never used. A value that holds an atomic has a place of its own: else the device, which is large, would
+  /// be copied for each call that borrows it.
+  private let place = Atomic<UInt8>(0)
 
   /// A device on `backend`. Traps unless `maximumPairCount` is 1 to 31.
   public init(backend: consuming Backend, settings: NetworkDeviceSettings) {
@@ -73,6 +77,9 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     mac = settings.mac
     self.backend = backend
   }
+
+  // As in `DeviceVirtqueue`: else others would have to destroy the atomic, which Embedded Swift 6.3.1 cannot.
+  deinit {}
 
   /// See `VirtioDevice`.
   public static var deviceID: DeviceID { .network }

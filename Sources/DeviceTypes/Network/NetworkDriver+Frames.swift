@@ -41,14 +41,16 @@ extension NetworkDriver where Registers: ~Copyable {
       fault = error
       throw error
     }
-    let isAccepted = transmitters[pair]!.submit(header, frame, Span(), report: nil)
+    var segments: [1 of DMASegment] = [DMASegment(deviceAddress: 0, byteCount: 0)]
+    var list = segments.mutableSpan
+    let isAccepted = transmitters[pair]!.submit(header, frame, &list, report: nil)
     precondition(isAccepted, "room that is none")
     if transmitters[pair]!.publish() { transport.notify(transmitters[pair]!.queue) }
     return .accepted
   }
 
   /// The header of a frame that starts with `head`, or nil when it cannot be sent.
-  func header(_ head: RawSpan, byteCount: Int, _ offload: NetworkOffload) -> NetworkHeader? {
+  mutating func header(_ head: RawSpan, byteCount: Int, _ offload: NetworkOffload) -> NetworkHeader? {
     guard byteCount >= Ethernet.headerByteCount,
       offload.segmentation != nil || byteCount <= frameLimit(head)
     else { return nil }
@@ -56,7 +58,7 @@ extension NetworkDriver where Registers: ~Copyable {
   }
 
   /// §5.1.4.2: MUST NOT exceed the MTU, which counts without the header and its tag.
-  private func frameLimit(_ frame: RawSpan) -> Int {
+  private mutating func frameLimit(_ frame: RawSpan) -> Int {
     guard features.contains(NetworkFeature.mtu) else { return .max }
     return Int(mtu) + Ethernet.headerByteCount(ByteArray<14>(prefixOf: frame))
   }

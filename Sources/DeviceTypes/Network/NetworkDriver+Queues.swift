@@ -28,8 +28,8 @@ struct NetworkReceiveQueue: ~Copyable {
   private let isMergeable: Bool
   /// Buffers given back and not yet published.
   private var unpublished = 0
-  /// Where the frame that was taken lies.
-  private var held = [256 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
+  /// Where the frame that was taken lies: of each segment its place in `memory` and its length.
+  private var held: PrivateMemory
   private(set) var heldCount = 0
   private var heldByteCount = 0
 
@@ -44,11 +44,12 @@ struct NetworkReceiveQueue: ~Copyable {
     // Without mergeable buffers each takes a whole frame; else at least the ring does (§5.1.4.2).
     let least = isMergeable ? max(byteCount, (needed + slotCount - 1) / slotCount) : needed
     slotByteCount = (least + 15) & ~15
-    guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64) else {
-      return nil
-    }
+    guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64),
+      let held = source.allocatePrivate(byteCount: slotCount * 8)
+    else { return nil }
     self.queue = queue
     self.memory = memory
+    self.held = held
     self.isMergeable = isMergeable
     for slot in 0..<slotCount { offer(slot) }
     _ = publish()
@@ -109,7 +110,8 @@ struct NetworkReceiveQueue: ~Copyable {
 
   private mutating func hold(_ used: UsedBuffer, from start: Int) {
     let byteCount = Int(used.byteCount) - start
-    held[heldCount] = memory.segment(at: Int(used.token) * slotByteCount + start, byteCount: byteCount)
+    held.store(UInt32(Int(used.token) * slotByteCount + start), at: heldCount * 8)
+    held.store(UInt32(byteCount), at: heldCount * 8 + 4)
     heldCount += 1
     heldByteCount += byteCount
   }
@@ -117,16 +119,23 @@ struct NetworkReceiveQueue: ~Copyable {
   /// A segment of the frame that was taken; it may be empty. Traps beyond them.
   func heldSegment(_ index: Int) -> DMASegment {
     precondition(index >= 0 && index < heldCount, "no such segment")
-    return held[index]
+    let (offset, byteCount) = place(index)
+    return memory.segment(at: offset, byteCount: byteCount)
+  }
+
+  private func place(_ index: Int) -> (offset: Int, byteCount: Int) {
+    (
+      Int(held.load(UInt32.self, at: index * 8)), Int(held.load(UInt32.self, at: index * 8 + 4))
+    )
   }
 
   /// Gives the buffers of the frame that was taken back to the device.
   mutating func release() {
     for index in 0..<heldCount {
       // A segment starts within its buffer, or at its end when there is nothing behind the header.
-      let offset = Int(held[index].deviceAddress - memory.deviceAddress)
+      let (offset, byteCount) = place(index)
       let slot = (index == 0 ? offset - NetworkHeader.byteCount : offset) / slotByteCount
-      let end = offset + Int(held[index].byteCount)
+      let end = offset + byteCount
       // A device that later claims what it did not write shows nothing old.
       memory.zero(at: slot * slotByteCount, byteCount: end - slot * slotByteCount)
       offer(slot)
@@ -142,10 +151,11 @@ struct NetworkReceiveQueue: ~Copyable {
     guard let frame = try hold(allowed) else { return nil }
     var done = 0
     for index in 0..<heldCount {
-      let count = min(Int(held[index].byteCount), target.byteCount - done)
+      let (offset, byteCount) = place(index)
+      let count = min(byteCount, target.byteCount - done)
       if count == 0 { continue }
       var part = target._mutatingExtracting(done..<(done + count))
-      memory.copyOut(to: &part, from: Int(held[index].deviceAddress - memory.deviceAddress))
+      memory.copyOut(to: &part, from: offset)
       done += count
     }
     release()

@@ -20,28 +20,29 @@ extension NetworkDriver where Registers: ~Copyable {
     }
   }
 
-  /// Sends a frame: `head`, which is copied, and behind it `body`, which belongs to the device until
-  /// `nextTransmitted` returns `token`. The device sees it at the next `publishTransmissions`.
+  /// Sends a frame: `head`, which is copied, and behind it `segments` but for the first, which belong to the
+  /// device until `nextTransmitted` returns `token`. The first is a place that the driver fills with that of
+  /// the copy. The device sees the frame at the next `publishTransmissions`.
   ///
-  /// Refused are also a head longer than `transmitByteCountMax`, an empty segment, and more than 256 segments
-  /// or than the queue has descriptors. Traps when `pair` is not below `activePairCount`.
+  /// Refused are also a head longer than `transmitByteCountMax`, an empty segment, and more segments than the
+  /// queue has descriptors. Traps when `pair` is not below `activePairCount`, and without a segment.
   public mutating func transmit(
-    head: RawSpan, body: Span<DMASegment>, offload: NetworkOffload = .complete, token: UInt32, pair: Int = 0
+    head: RawSpan, segments: inout MutableSpan<DMASegment>, offload: NetworkOffload = .complete,
+    token: UInt32, pair: Int = 0
   ) throws(DeviceFault) -> NetworkSubmission {
     precondition(pair >= 0 && pair < activePairCount, "a pair that is not in use")
     if let fault { throw fault }
     var byteCount = head.byteCount
-    for index in body.indices {
-      if body[index].byteCount == 0 { return .refused }
-      byteCount += Int(body[index].byteCount)
+    for index in 1..<segments.count {
+      if segments[index].byteCount == 0 { return .refused }
+      byteCount += Int(segments[index].byteCount)
     }
     guard head.byteCount >= Ethernet.headerByteCount, head.byteCount <= transmitByteCountMax,
       byteCount <= Ethernet.maximumOffloadByteCount + Ethernet.tagByteCount,
-      body.count <= NetworkTransmitQueue.segmentLimit,
-      body.count < transmitters[pair]!.queue.maximumSegmentCount,
+      segments.count <= transmitters[pair]!.queue.maximumSegmentCount,
       let header = header(head, byteCount: byteCount, offload)
     else { return .refused }
-    return transmitters[pair]!.submit(header, head, body, report: token) ? .accepted : .full
+    return transmitters[pair]!.submit(header, head, &segments, report: token) ? .accepted : .full
   }
 
   /// Shows the device what was added since the last call.

@@ -15,10 +15,6 @@ struct NetworkTransmitQueue: ~Copyable {
   private var reportCount = 0
   /// Whether a notification was asked for.
   private var isWatched = false
-  private var segments: [257 of DMASegment]
-
-  /// Longest list of segments behind a head.
-  static var segmentLimit: Int { 256 }
 
   /// Up to 256 buffers, each for a header and `byteCount` bytes. Nil when `source` runs out of memory.
   init?<Memory: DriverMemory & ~Copyable>(
@@ -32,7 +28,6 @@ struct NetworkTransmitQueue: ~Copyable {
     self.queue = queue
     self.memory = memory
     self.records = TransmitRecords(records, count: slotCount)
-    segments = InlineArray(repeating: DMASegment(deviceAddress: 0, byteCount: 0))
     self.queue.disableNotifications()
   }
 
@@ -95,21 +90,21 @@ struct NetworkTransmitQueue: ~Copyable {
 
   // MARK: Frames
 
-  /// Adds a frame: its head, which is copied, and `body`. `report` comes out of `nextReport` once it was
-  /// used. False, and nothing is done, when there is no room.
+  /// Adds a frame: its head, which is copied, and behind it `segments`, whose first element becomes that of
+  /// the copy. `report` comes out of `nextReport` once it was used. False, and nothing is done, when there is
+  /// no room.
   mutating func submit(
-    _ header: NetworkHeader, _ head: RawSpan, _ body: Span<DMASegment>, report: UInt32?
+    _ header: NetworkHeader, _ head: RawSpan, _ segments: inout MutableSpan<DMASegment>, report: UInt32?
   ) -> Bool {
-    guard queue.hasRoom(for: body.count + 1), let slot = records.begin(report: report) else { return false }
+    guard queue.hasRoom(for: segments.count), let slot = records.begin(report: report) else { return false }
     let start = slot * slotByteCount
     let bytes = header.bytes
     memory.copyIn(from: bytes.bytes, at: start)
     memory.copyIn(from: head, at: start + NetworkHeader.byteCount)
     if report != nil { reportCount += 1 }
     segments[0] = memory.segment(at: start, byteCount: NetworkHeader.byteCount + head.byteCount)
-    for index in body.indices { segments[index + 1] = body[index] }
     let isAccepted = queue.callSubmit(
-      segments.span.extracting(first: body.count + 1), readableCount: body.count + 1, token: UInt32(slot))
+      segments.span, readableCount: segments.count, token: UInt32(slot))
     precondition(isAccepted, "a ring smaller than its buffers")
     return true
   }

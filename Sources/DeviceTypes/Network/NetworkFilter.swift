@@ -20,7 +20,7 @@ struct MACTable {
 
   mutating func setOverfull() { isOverfull = true }
 
-  func matches(_ address: MACAddress) -> Bool {
+  mutating func matches(_ address: MACAddress) -> Bool {
     if isOverfull { return true }
     for index in 0..<count where addresses[index] == address.bits { return true }
     return false
@@ -65,9 +65,10 @@ struct NetworkFilter {
   }
 
   /// Whether the frame that starts with `prefix` goes to the driver. `own` is the device's address, or nil
-  /// when the driver uses one that the device does not know.
+  /// when the driver uses one that the device does not know. Changes nothing: a borrowed filter would be
+  /// copied.
   @inline(never)
-  func accepts(_ prefix: ByteArray<64>, own: MACAddress?) -> Bool {
+  mutating func accepts(_ prefix: ByteArray<64>, own: MACAddress?) -> Bool {
     // §5.1.9.5.1.1: promiscuous mode wins over all others.
     if has(.promiscuous) { return true }
     if limitsVLANs, let vlan = Self.vlan(prefix), vlans[Int(vlan >> 6)] & 1 << UInt64(vlan & 63) == 0 {

@@ -37,6 +37,9 @@ public struct NetworkPacket: ~Escapable {
     self.offload = offload
   }
 
+  /// In how many pieces of memory the frame lies.
+  public var pieceCount: Int { ranges.count }
+
   /// The pieces of the body, one after the other.
   public var body: NetworkPieceCursor {
     @_lifetime(copy self)

@@ -92,7 +92,7 @@ public struct NetworkSwitch<let portCount: Int> {
     return true
   }
 
-  private func owner(of address: MACAddress, _ now: UInt64) -> Int? {
+  private mutating func owner(of address: MACAddress, _ now: UInt64) -> Int? {
     for port in 0..<portCount where bound[port] == address { return port }
     for port in 0..<portCount where learned[port].contains(address, now) { return port }
     return nil
@@ -131,7 +131,7 @@ struct LearnedAddresses {
     return true
   }
 
-  func contains(_ address: MACAddress, _ now: UInt64) -> Bool {
+  mutating func contains(_ address: MACAddress, _ now: UInt64) -> Bool {
     let first = firstPlace(address)
     for place in first..<first + Self.ways where addresses[place] == address.bits {
       return now &- times[place] < NetworkSwitch<2>.ageLimit

@@ -28,14 +28,15 @@ import Wire
     _ driver: inout NetworkDriver<Registers, 1>, _ bytes: [UInt8], head: Int, cut: Int, token: UInt32
   ) throws -> NetworkSubmission {
     memory.write(bytes, place)
-    var segments: [DMASegment] = []
+    var segments = [DMASegment(deviceAddress: 0, byteCount: 0)]
     for start in stride(from: head, to: bytes.count, by: cut) {
       let count = min(cut, bytes.count - start)
       segments.append(DMASegment(deviceAddress: place + UInt64(start), byteCount: UInt32(count)))
     }
     let start = Array(bytes.prefix(head))
+    var list = segments.mutableSpan
     // Bytes have no padding.
-    let result = unsafe try driver.transmit(head: start.span.bytes, body: segments.span, token: token)
+    let result = unsafe try driver.transmit(head: start.span.bytes, segments: &list, token: token)
     driver.publishTransmissions()
     return result
   }
@@ -97,9 +98,10 @@ import Wire
       let result = try send(&driver, frame(byteCount: byteCount), head: head, cut: cut, token: 1)
       #expect(result == .refused)
     }
-    let empty = [DMASegment(deviceAddress: place, byteCount: 0)]
+    var empty = [DMASegment](repeating: DMASegment(deviceAddress: place, byteCount: 0), count: 2)
     let head = frame()
-    let result = unsafe try driver.transmit(head: head.span.bytes, body: empty.span, token: 1)
+    var list = empty.mutableSpan
+    let result = unsafe try driver.transmit(head: head.span.bytes, segments: &list, token: 1)
     #expect(result == .refused)
     #expect(device.take(1) == nil)
   }
