@@ -160,7 +160,7 @@ static void console_open(void *context, uint32_t number, int open) {
   if (number == ECHO_PORT) echo.is_open = open;
 }
 
-int echo_is_complete(void) { return echo.returned == ECHO_BYTES && !echo.is_wrong; }
+int echo_is_complete(void) { return echo.returned == echo.sent && !echo.is_wrong; }
 
 /* ---- a link to nowhere: frames are counted */
 

@@ -7,7 +7,7 @@
  *
  *   vireo_device   a whole device behind a virtio-mmio register window (virtio 1.4 section 4.2): create one
  *                  for its type, forward the guest's register accesses, and give it a backend as a table of
- *                  functions. Block, network, console and entropy devices are there.
+ *                  functions. Block, network, console, entropy and SCMI devices are there.
  *   vireo_queue    the device side of one virtqueue, for those who have a transport and devices of their own.
  *
  *   Beside them, vireo_scmi is an SCMI platform for transports of the embedder's own.
@@ -456,6 +456,47 @@ vireo_status vireo_network_set_link(vireo_device *device, int up);
 /* Asks the guest to announce itself to its peers, as after a move to another host, at the next
  * vireo_device_poll(). */
 vireo_status vireo_network_announce(vireo_device *device);
+
+/* ---------------------------------------------------------------- SCMI -------------------------------------
+ * */
+
+/* The longest SCMI message, with its header, in bytes. */
+#define VIREO_SCMI_MESSAGE_BYTES 256u
+
+/* Flags of vireo_scmi_device_settings. */
+#define VIREO_SCMI_DEVICE_EVENTS 1u /* the platform has notifications or delayed responses, and the two
+                                     * functions for them */
+
+/* An SCMI platform as one agent sees it: bytes in, bytes out. It may be a vireo_scmi, below, or the
+ * embedder's. A message is its header, 4 bytes little-endian, and its payload, in private memory that is lent
+ * for the call. */
+typedef struct vireo_scmi_device_settings {
+  size_t struct_size; /* sizeof(vireo_scmi_device_settings) */
+  void *context;      /* for all functions */
+  uint32_t flags;     /* VIREO_SCMI_DEVICE_* */
+  /* The agent starts, and when its device was restored. Without `receives_events` the platform denies
+   * requests for notifications and delayed responses with NOT_SUPPORTED. May be null. */
+  void (*start)(void *context, int receives_events);
+  /* Carries out a command and writes the response, at least header and status, to `room` bytes. Returns its
+   * length. A length below 8 or above `room` is answered with GENERIC_ERROR. */
+  uint32_t (*respond)(void *context, const void *command, uint32_t byte_count, void *response, uint32_t room);
+  /* Whether a notification or delayed response waits: 0 or 1. */
+  int (*has_event)(void *context);
+  /* Writes the next one to `room` bytes and forgets it. Returns its length; 0 when there is none after
+   * all. */
+  uint32_t (*next_event)(void *context, void *event, uint32_t room);
+  /* The agent is gone: what it holds is released, what it subscribed to is forgotten. May be null. */
+  void (*reset)(void *context);
+} vireo_scmi_device_settings;
+
+/* Bytes of storage for an SCMI device. */
+size_t vireo_scmi_device_size(void);
+
+/* Makes an SCMI device (virtio 1.4 section 5.17), in reset state. vireo_device_poll() sends the events that
+ * came up since. */
+vireo_status vireo_scmi_device_create(void *storage, size_t storage_size,
+                                      const vireo_device_settings *common,
+                                      const vireo_scmi_device_settings *settings, vireo_device **device);
 
 /* ---------------------------------------------------------------------------------------------------------
  * The SCMI platform: the Arm System Control and Management Interface 3.2 and 2.0, for embedders that bring

@@ -16,7 +16,9 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   /// The platform.
   public var backend: Backend
   private let queueSizeMax: UInt16
-  private var hasEventQueue = false
+  var hasEventQueue = false
+  /// Whether the driver is ready: the agent runs.
+  var isStarted = false
   private var hasRegions = false
 
   /// A device in front of `backend`, with queues of up to `queueSizeMax` descriptors.
@@ -60,6 +62,7 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   /// The agent starts.
   public mutating func start(_ context: inout DeviceContext) {
     hasEventQueue = context.features.contains(SCMIFeature.platformToAgent)
+    isStarted = true
     backend.start(receivesEvents: hasEventQueue)
   }
 
@@ -77,6 +80,7 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   /// The agent is gone.
   public mutating func reset() {
     hasEventQueue = false
+    isStarted = false
     hasRegions = false
     backend.reset()
   }
