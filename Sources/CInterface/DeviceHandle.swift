@@ -37,7 +37,7 @@ typealias NetworkBox = DeviceBox<NetworkDevice<CallbackLink, 4>, 9>
 typealias BlockBox = DeviceBox<BlockDevice<CallbackDisk>, 8>
 typealias ConsoleBox = DeviceBox<ConsoleDevice<CallbackConsole, 8>, 18>
 typealias EntropyBox = DeviceBox<EntropyDevice<CallbackEntropy>, 1>
-typealias SCMIBox = DeviceBox<SCMIDevice<CallbackPlatform>, 2>
+typealias SCMIDeviceBox = DeviceBox<SCMIDevice<CallbackAgent>, 2>
 
 /// The most queues of a block device.
 var blockQueueCount: Int { 8 }
@@ -113,7 +113,7 @@ func withDevice<Call: DeviceCall>(_ handle: OpaquePointer?, _ call: inout Call) 
   case .network: return unsafe call.perform(&device.box(NetworkBox.self).pointee.transport)
   case .block: return unsafe call.perform(&device.box(BlockBox.self).pointee.transport)
   case .console: return unsafe call.perform(&device.box(ConsoleBox.self).pointee.transport)
-  case .scmi: return unsafe call.perform(&device.box(SCMIBox.self).pointee.transport)
+  case .scmi: return unsafe call.perform(&device.box(SCMIDeviceBox.self).pointee.transport)
   default: return unsafe call.perform(&device.box(EntropyBox.self).pointee.transport)
   }
 }

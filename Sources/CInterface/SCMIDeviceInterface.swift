@@ -4,9 +4,9 @@ public import CVireo
 import DeviceTypes
 import Virtio
 
-/// The embedder's platform.
+/// The embedder's platform, as the agent behind a device sees it.
 @safe
-struct CallbackPlatform: SCMIBackend {
+struct CallbackAgent: SCMIBackend {
   private let settings: vireo_scmi_device_settings
 
   /// Nil when a function is missing.
@@ -66,7 +66,7 @@ struct CallbackPlatform: SCMIBackend {
 
 /// See vireo.h.
 @c(vireo_scmi_device_size)
-public func scmiDeviceSize() -> Int { MemoryLayout<SCMIBox>.size }
+public func scmiDeviceSize() -> Int { MemoryLayout<SCMIDeviceBox>.size }
 
 /// See vireo.h.
 @c(vireo_scmi_device_create)
@@ -76,12 +76,12 @@ public func scmiDeviceCreate(
 ) -> vireo_status {
   guard let device = unsafe device, let settings = unsafe settings,
     unsafe settings.pointee.struct_size == MemoryLayout<vireo_scmi_device_settings>.size,
-    let parts = unsafe DeviceParts(common), let platform = unsafe CallbackPlatform(settings.pointee),
-    let box = unsafe checkedStorage(storage, storageSize, for: SCMIBox.self)
+    let parts = unsafe DeviceParts(common), let platform = unsafe CallbackAgent(settings.pointee),
+    let box = unsafe checkedStorage(storage, storageSize, for: SCMIDeviceBox.self)
   else { return VIREO_BAD_ARGUMENT }
   // Checked storage in which nothing lives.
   unsafe box.initialize(
-    to: SCMIBox(
+    to: SCMIDeviceBox(
       header: DeviceHeader(kind: .scmi),
       transport: MMIODeviceTransport(
         device: SCMIDevice(backend: platform), line: parts.line, memory: parts.memory,

@@ -1,16 +1,19 @@
 // virtio 1.4 §5.2.6 Device Operation: one request as it came from the driver, taken apart into checked pieces
 // of guest memory. Not generic, so that it exists once, whatever the backend.
 
+import Synchronization
 import Virtio
 import Wire
 
 /// A request taken apart: header, data and status, wherever the driver cut its descriptors (§2.7.4.1).
-struct BlockRequest {
+struct BlockRequest: ~Copyable {
   /// Data segments that fit: the longest chain of our queues, for every descriptor gives at most one.
   static var segmentLimit: Int { 128 }
   /// Ranges of one discard, write zeroes or secure erase request that fit.
   static var rangeLimit: Int { 16 }
 
+  /// Never used: as in `DeviceVirtqueue`, so that a borrowed request is not copied, segments and all.
+  private let place = Atomic<UInt8>(0)
   var header = BlockRequestHeader(type: .read)
   /// Whether all of the header was there.
   var hasHeader = false
@@ -28,6 +31,11 @@ struct BlockRequest {
   var rangeCount = 0
   /// Bytes that the request moves or changes, for the limit on the work of a service call.
   var workByteCount: UInt64 = 0
+
+  init() {}
+
+  // See `DeviceVirtqueue`.
+  deinit {}
 
   /// The device-readable data.
   var readable: Span<GuestRange> {
@@ -51,31 +59,51 @@ struct BlockRequest {
     _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) {
     var bytes = ByteArray<16>()
-    var target = bytes.mutableBytes
-    hasHeader = try chain.read(into: &target, queue) == BlockRequestHeader.byteCount
-    header = BlockRequestHeader(bytes)
+    var headerCount: UInt32 = 0
+    var writable: UInt32 = 0
     readableByteCount = 0
     readableCount = 0
     count = 0
-    var writable: UInt32 = 0
-    while let descriptor = try chain.nextDescriptor(queue) {
-      let byteCount = descriptor.range.byteCount
-      if byteCount == 0 { continue }
+    try chain.forEachDescriptor(queue) { (descriptor) throws(DriverFault) in
+      var range = descriptor.range
+      if headerCount < 16 && !descriptor.isDeviceWritable {
+        range = Self.takeHeader(from: range, &bytes, &headerCount)
+      }
+      if range.byteCount == 0 { return }
       guard count < Self.segmentLimit else { throw .chainTooLong }
-      segments[count] = descriptor.range
+      segments[count] = range
       count += 1
       // The sums cannot overflow: the walk bounds the whole chain to less than 2^32 bytes.
       if descriptor.isDeviceWritable {
-        writable += byteCount
+        writable &+= range.byteCount
       } else {
-        readableByteCount += byteCount
+        readableByteCount &+= range.byteCount
         readableCount = count
       }
     }
+    hasHeader = headerCount == 16
+    header = BlockRequestHeader(bytes)
     guard writable > 0 else { throw .bufferTooShort }
     writableByteCount = writable - 1
     workByteCount = UInt64(readableByteCount) + UInt64(writable)
     splitOffStatus()
+  }
+
+  /// Moves the next bytes of the header, as many as are there, and returns what is left of `range`.
+  @inline(__always)
+  private static func takeHeader(
+    from range: GuestRange, _ bytes: inout ByteArray<16>, _ count: inout UInt32
+  ) -> GuestRange {
+    let part = min(16 - count, range.byteCount)
+    var target = bytes.mutableBytes
+    if part == 16 {
+      range.copyOut(to: &target)
+    } else {
+      var piece = target._mutatingExtracting(Int(count)..<Int(count + part))
+      range.prefix(part).copyOut(to: &piece)
+    }
+    count += part
+    return range.dropFirst(part)
   }
 
   /// The status is the last device-writable byte.

@@ -1,5 +1,6 @@
 // Requests that a block device holds: pending in the backend, or done and waiting for older ones (§2.7.9).
 
+import Synchronization
 import Virtio
 import Wire
 
@@ -20,6 +21,8 @@ struct BlockSlots: ~Copyable {
     var generation: UInt32 = 0
   }
 
+  /// Never used: as in `DeviceVirtqueue`, so that a borrowed table is not copied.
+  private let place = Atomic<UInt8>(0)
   private var slots: [64 of Slot] = InlineArray { _ in Slot() }
   // One bit a slot; a slot is in one of the sets or free.
   private var pending: UInt64 = 0
@@ -29,6 +32,9 @@ struct BlockSlots: ~Copyable {
   private var nextSequence: UInt32 = 0
 
   init() {}
+
+  // See `DeviceVirtqueue`.
+  deinit {}
 
   private var taken: UInt64 { pending | done | abandoned }
 

@@ -1,12 +1,14 @@
 // The saved state of a network device: what the driver set through the control queue and reads in the
-// configuration. No buffer is held between two calls.
+// configuration. Frames are with the backend, or in their queue.
 
 public import Virtio
 
 extension NetworkDevice where Backend: ~Copyable {
-  /// Nothing to finish: a frame that has no room stays in its queue.
+  /// Uses what the backend has sent. What it still has keeps the state from being saved.
   public mutating func prepareToSave(_ context: inout DeviceContext) throws(DriverFault) -> SaveReadiness {
-    .ready
+    drainTransmissions()
+    transmissions.retire(&context)
+    return transmissions.isEmpty ? .ready : .busy
   }
 
   /// Address, link as the driver knows it, offloads, filter and steering.
