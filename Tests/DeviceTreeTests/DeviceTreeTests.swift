@@ -99,10 +99,54 @@ private func readAll(_ tree: DeviceTree) throws {
     }
   }
 
+  private static func options(_ text: String) throws -> BootOptions {
+    var root = TreeNode(name: "")
+    var chosen = TreeNode(name: "chosen")
+    chosen.set("bootargs", text: text)
+    root.children = [chosen]
+    var options = BootOptions()
+    try withTree(root.flattened()) { options = try $0.bootOptions() }
+    return options
+  }
+
+  @Test func `Boot arguments end at two dashes, and what follows is kept as it is`() throws {
+    let options = try Self.options("guests=2 --x  --   console=hvc0  guests=3 -- quiet ")
+    #expect(try options.number("guests=") == 2)
+    #expect(options.contains("--x"))
+    #expect(!options.contains("quiet"))
+    #expect(!options.hasWord(startingWith: "console="))
+    let rest = options.rest
+    let text = rest.indices.map { rest[$0] }
+    #expect(String(decoding: text, as: UTF8.self) == "console=hvc0  guests=3 -- quiet")
+  }
+
+  @Test(arguments: ["", "guests=2", "--", "guests=2 -- ", "guests=2 --   "])
+  func `Nothing may follow`(text: String) throws {
+    let options = try Self.options(text)
+    let count = options.rest.count
+    #expect(count == 0)
+  }
+
+  @Test func `Lists of numbers`() throws {
+    let options = try Self.options("cores=2,1,18446744073709551615 none= comma=1, other=1,x long=1,2,3,4,5")
+    let cores: (count: Int, [4 of UInt64])? = try options.numbers("cores=")
+    let found = try #require(cores)
+    #expect(found.count == 3)
+    #expect(found.1[0] == 2 && found.1[1] == 1 && found.1[2] == .max && found.1[3] == 0)
+    let missing: (count: Int, [4 of UInt64])? = try options.numbers("absent=")
+    #expect(missing == nil)
+    for name in ["none=", "comma=", "other=", "long="] as [StaticString] {
+      #expect(throws: BootOptionError.notANumber) {
+        let _: (count: Int, [4 of UInt64])? = try options.numbers(name)
+      }
+    }
+    #expect(options.hasWord(startingWith: "none=") && options.hasWord(startingWith: "comma=1"))
+  }
+
   @Test func `Boot arguments longer than the limit are refused, not cut`() {
     var root = TreeNode(name: "")
     var chosen = TreeNode(name: "chosen")
-    chosen.set("bootargs", text: String(repeating: "a", count: 257))
+    chosen.set("bootargs", text: String(repeating: "a", count: BootOptions.sizeLimit + 1))
     root.children = [chosen]
     #expect(
       error(root.flattened()) { _ = try $0.bootOptions() } == .badProperty(.bootArguments))
