@@ -7,6 +7,7 @@ enum { ROUNDS = 512 };
 static void nothing(void) { __asm__ volatile("" ::: "memory"); }
 static void read_register(void) { read32(DISK + INTERRUPT_STATUS); }
 static void write_register(void) { write32(DISK + QUEUE_SELECT, 0); }
+static void send(void) { __asm__ volatile("msr S3_0_C12_C11_5, %0" ::"r"(1ul) : "memory"); } /* to itself */
 static void call(void) { hvc(VERSION, 0, 0, 0); }
 
 /* Instructions of one `operation`. */
@@ -32,10 +33,11 @@ static void print(const char *name, u64 value) {
 
 void guest_main(u64 tree) {
   (void)tree;
-  u64 reading = cost(read_register), writing = cost(write_register), calling = cost(call);
+  u64 reading = cost(read_register), writing = cost(write_register), calling = cost(call), sending = cost(send);
   print("read", reading);
   print("write", writing);
   print("call", calling);
+  print("send", sending);
 
   /* The disk's interrupt, as a driver takes it: two accesses in the handler's place. */
   u64 identifier = 177, word = DISTRIBUTOR + identifier / 32 * 4, bit = 1u << identifier % 32;

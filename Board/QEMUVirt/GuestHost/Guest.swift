@@ -18,6 +18,8 @@ struct ControllerFrame: InterruptRegisters {
 /// its lock, the translations.
 struct Guest: ~Copyable {
   let table: GuestTable
+  /// A bit for each core of the board that is its own.
+  let cores: UInt16
   let life: Locked<GuestLifecycle>
   /// Its translations, changed under the lock of `life` only.
   private var tables: StageTwo<TablePool>
@@ -32,6 +34,7 @@ struct Guest: ~Copyable {
 
   init(_ table: GuestTable, tables: consuming StageTwo<TablePool>, controller: InterruptController) {
     self.table = table
+    cores = table.cores
     translation = tables.translationBase(identifier: UInt8(table.index + 1))
     self.tables = tables
     var affinities = InlineArray<8, UInt64>(repeating: 0)

@@ -116,9 +116,9 @@ enum Traps {
   private static func systemRegister(_ access: SystemRegisterAccess, _ context: inout machine_guest) {
     if access.isRead { return setRegister(access.register, 0, &context) }
     guard access.encoding == SystemRegisterAccess.sendInterrupt else { return }
-    let table = GuestHost.withGuest(Int(context.guest)) { $0.table }
+    let (first, cores) = GuestHost.withGuest(Int(context.guest)) { ($0.table.firstCore, $0.cores) }
     let value = SoftwareInterrupt.filtered(
-      register(access.register, &context), sender: table.firstCore + Int(context.core), cores: table.cores)
+      register(access.register, &context), sender: first &+ Int(context.core), cores: cores)
     if let value { machine_write_icc_sgi1(value) }
   }
 
