@@ -33,7 +33,8 @@ static void print(const char *name, u64 value) {
 
 void guest_main(u64 tree) {
   (void)tree;
-  u64 reading = cost(read_register), writing = cost(write_register), calling = cost(call), sending = cost(send);
+  u64 reading = cost(read_register), writing = cost(write_register);
+  u64 calling = cost(call), sending = cost(send);
   print("read", reading);
   print("write", writing);
   print("call", calling);
