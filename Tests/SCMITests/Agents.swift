@@ -42,6 +42,8 @@ final class Bench {
   var platform: TestPlatform
   /// The most bytes of a response: header, status and 128 more, as Linux takes them.
   var capacity = 136
+  /// The header of the last command sent by `send`.
+  private(set) var lastHeader: UInt32 = 0
   private var token: UInt16 = 0
 
   /// The board behind it; `#expect` takes no noncopyable value.
@@ -73,6 +75,7 @@ final class Bench {
   ) -> Reply {
     token = (token + 1) & 0x3FF
     let header = MessageHeader(protocolID, message, token: token)
+    lastHeader = header.word
     let bytes = exchange(littleEndian([header.word] + parameters), from: agent)
     #expect(
       bytes.count >= 8 && Array(bytes.prefix(4)) == littleEndian([header.word]), sourceLocation: location)

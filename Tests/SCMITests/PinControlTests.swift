@@ -4,7 +4,7 @@ import SCMI
 import Testing
 import Wire
 
-/// The first agent, which is trusted, sees everything; the second one pins 3, 1 and 2, group 1 and function 0.
+/// The first agent, which is trusted, sees everything; the second one pins 3, 1 and 2, group 1, function 0.
 private func pinBench() -> (Bench, AgentID, AgentID) {
   let bench = Bench(TestBoard(pins: TestPins(isThere: true)))
   let first = bench.platform.addAgent(AgentDescription(name: SCMIName("first"), isTrusted: true))

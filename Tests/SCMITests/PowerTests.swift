@@ -13,7 +13,8 @@ private func powerBench(profile: SCMIProfile = .version32) -> (Bench, AgentID, A
     TestPower(name: SCMIName("shared")),
     TestPower(
       name: SCMIName("a power domain of its own"),
-      description: PowerDomainDescription(isSynchronous: false, isAsynchronous: true, notifiesChanges: false)),
+      description: PowerDomainDescription(
+        isSynchronous: false, isAsynchronous: true, notifiesChanges: false)),
   ])
   let bench = Bench(board)
   let first = bench.platform.addAgent(AgentDescription(name: SCMIName("first"), profile: profile))

@@ -5,8 +5,8 @@ public enum PowercapDomainKind {}
 /// A powercap domain of the board.
 public typealias PowercapDomainID = ResourceID<PowercapDomainKind>
 
-/// What can be set in steps: from a lowest to a highest value, both above 0, in steps of at least 1. One value
-/// alone when both are the same.
+/// What can be set in steps: from a lowest to a highest value, both above 0, in steps of at least 1. One
+/// value alone when both are the same.
 public struct Adjustment: Equatable, Sendable {
   /// The lowest value.
   public var lowest: UInt32

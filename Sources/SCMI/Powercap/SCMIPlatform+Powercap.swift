@@ -111,8 +111,8 @@ extension SCMIPlatform where Backend: ~Copyable {
     return 0
   }
 
-  /// Says that the power of a domain was measured anew: those are told whose thresholds it crossed. Traps when
-  /// there is no such domain.
+  /// Says that the power of a domain was measured anew: those are told whose thresholds it crossed. Traps
+  /// when there is no such domain.
   public mutating func powerMeasured(_ domain: PowercapDomainID) {
     var new: UInt32 = 0
     do throws(SCMIStatus) { new = try backend.power(of: domain) } catch { return }

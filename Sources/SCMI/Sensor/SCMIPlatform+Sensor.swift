@@ -114,7 +114,8 @@ extension SCMIPlatform where Backend: ~Copyable {
     return 0
   }
 
-  /// The place of the interval next to the wanted one as the flags say, or -1 when there is none on that side.
+  /// The place of the interval next to the wanted one as the flags say, or -1 when there is none on that
+  /// side.
   private mutating func intervalIndex(
     _ wanted: UpdateInterval, _ flags: UInt32, _ count: Int, _ sensor: SensorID
   ) -> Int {
