@@ -232,7 +232,14 @@ private final class Trial {
       .base, 9, UInt32(agent + 1), UInt32(7 + clock), isAllowed ? 1 : 0, from: ids[manager])
     #expect(reply == (manager == 0 ? .done : .failure(.denied)))
     if manager != 0 { return }
-    if isAllowed { model.denied[agent].remove(clock) } else { model.denied[agent].insert(clock) }
+    if isAllowed {
+      model.denied[agent].remove(clock)
+    } else if model.views[agent].contains(clock) {
+      // Who may not use a clock is not told of it.
+      model.denied[agent].insert(clock)
+      model.subscriptions[agent].remove(clock)
+      model.pending[agent].remove(clock)
+    }
   }
 
   private func reset(_ agent: Int) {

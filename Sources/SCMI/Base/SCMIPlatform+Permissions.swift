@@ -68,10 +68,34 @@ extension SCMIPlatform where Backend: ~Copyable {
           agents[agent].views[place].grants[i].denials &= ~denial
         } else {
           agents[agent].views[place].grants[i].denials |= denial
+          unsubscribe(kind, index, agent)
         }
       }
     }
     updateDenials(agent)
+  }
+
+  /// Ends the notifications of one resource to an agent that may not use it any longer.
+  private mutating func unsubscribe(_ kind: ResourceKind, _ index: Int, _ agent: Int) {
+    switch kind {
+    case .powerDomain:
+      powerDomains[index].changed.forget(agent)
+      powerDomains[index].requested.forget(agent)
+    case .performanceDomain:
+      performanceDomains[index].limitsChanged.forget(agent)
+      performanceDomains[index].levelChanged.forget(agent)
+    case .clock:
+      clocks[index].changed.forget(agent)
+      clocks[index].requested.forget(agent)
+    case .sensor:
+      sensors[index].updated.forget(agent)
+      sensors[index].endTripPoints(agent)
+    case .resetDomain: resetDomains[index].issued.forget(agent)
+    case .powercapDomain:
+      powercapDomains[index].capChanged.forget(agent)
+      powercapDomains[index].measured.forget(agent)
+    case .voltageDomain, .pin, .pinGroup, .pinFunction: break
+    }
   }
 
   /// A protocol is denied to an agent when all that it could reach by it is.

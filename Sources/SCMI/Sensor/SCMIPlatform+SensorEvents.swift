@@ -11,9 +11,10 @@ extension SCMIPlatform where Backend: ~Copyable {
     let sensor = SensorID(try index(.sensor, call, request, at: 4))
     let isEnabled = try flag(request.load(at: 8))
     guard backend.sensor(sensor).hasTripPoints else { throw .notSupported }
-    sensors[sensor.index].tripSubscribers.set(call.agent, isEnabled)
-    if !isEnabled {
-      for i in 0..<Self.tripPointCount { sensors[sensor.index].trips[call.agent][i].pending = 0 }
+    if isEnabled {
+      sensors[sensor.index].tripSubscribers.insert(call.agent)
+    } else {
+      sensors[sensor.index].endTripPoints(call.agent)
     }
     return 0
   }

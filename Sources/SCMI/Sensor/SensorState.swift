@@ -35,7 +35,12 @@ struct SensorState<let agentLimit: Int> {
   mutating func forget(_ agent: Int) {
     timeStamps.remove(agent)
     updated.forget(agent)
-    tripSubscribers.remove(agent)
+    endTripPoints(agent)
     trips[agent] = InlineArray(repeating: TripPoint())
+  }
+
+  mutating func endTripPoints(_ agent: Int) {
+    tripSubscribers.remove(agent)
+    for i in 0..<4 { trips[agent][i].pending = 0 }
   }
 }
