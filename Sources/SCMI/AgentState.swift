@@ -67,6 +67,8 @@ struct ErrorReport {
 
 struct AgentState<let resourceLimit: Int> {
   var description = AgentDescription(name: SCMIName(""))
+  /// The messages that the agent can send now, 16 of each protocol.
+  var rules = [160 of AgentRule](repeating: .absent)
   /// Protocols, one bit each by `ProtocolID.index`: that the agent sees, all of whose resources are denied
   /// to it, and that it uses as SCMI 2.0 has them.
   var visibleProtocols: UInt16 = 0

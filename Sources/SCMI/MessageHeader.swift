@@ -42,6 +42,15 @@ public struct MessageHeader: Equatable, Sendable {
   /// token: the agent's own mark, which a response repeats.
   public var token: UInt16 { UInt16(truncatingIfNeeded: word >> 18) & 0x3FF }
 
+  /// Where the message tables have a command, or nil when they do not: 16 messages for each protocol.
+  @inline(__always)
+  var place: Int? {
+    // Below 16 and a command, with nothing reserved.
+    guard word & 0xF000_03F0 == 0 else { return nil }
+    let place = (word >> 6 & 0xFF0 | word & 0xF) &- 0x100
+    return place < 160 ? Int(place) : nil
+  }
+
   /// Whether this starts a well-formed command: its type is right and the reserved bits are zero.
   var isCommand: Bool { word & 0xF000_0300 == 0 }
 }

@@ -1,6 +1,6 @@
 // What is known of each message: one table per protocol drives length checks and message attributes alike.
 
-/// The lengths and traits of one message of one protocol, in one word so that a table of them is one look-up.
+/// The lengths and traits of one message of one protocol, in one word so that a look-up is one load.
 struct MessageRule {
   private let bits: UInt32
 
@@ -37,19 +37,45 @@ struct MessageRule {
   }
 
   /// Parameter bytes of the command, or `none` where there is no such message.
-  @inline(__always)
   func length(isLegacy: Bool) -> UInt8 {
     UInt8(truncatingIfNeeded: isLegacy ? bits >> 8 : bits)
   }
 
+  func has(_ trait: UInt8) -> Bool { bits & UInt32(trait) << 24 != 0 }
+
+  /// Not every agent has the message.
+  static var isConditional: UInt8 { notifies | setsPermissions }
+
+  /// The rule as an agent of one profile has it.
+  func rule(isLegacy: Bool) -> AgentRule {
+    AgentRule(
+      bits: bits & 0xFFFF_0000 | UInt32(length(isLegacy: isLegacy)) | (isLegacy ? 1 << 8 : 0))
+  }
+}
+
+/// A message rule as one agent has it now: what it cannot send, for whatever reason, is not there.
+struct AgentRule {
+  let bits: UInt32
+
+  static var absent: AgentRule { AgentRule(bits: UInt32(MessageRule.none)) }
+
+  @inline(__always)
+  var isThere: Bool { bits & 0xFF != UInt32(MessageRule.none) }
+
+  /// Parameter bytes of the command.
+  @inline(__always)
+  var length: Int { Int(bits & 0xFF) }
+
+  /// Whether the agent uses the protocol as SCMI 2.0 has it.
+  @inline(__always)
+  var isLegacy: Bool { bits & 1 << 8 != 0 }
+
   /// The fewest bytes that the response needs after its status.
+  @inline(__always)
   var replyLength: Int { Int(bits >> 16 & 0xFF) }
 
   @inline(__always)
   func has(_ trait: UInt8) -> Bool { bits & UInt32(trait) << 24 != 0 }
-
-  /// Not every agent has the message.
-  var isConditional: Bool { has(Self.notifies | Self.setsPermissions) }
 }
 
 /// Messages that every protocol has.

@@ -20,9 +20,9 @@ extension SCMIPlatform where Backend: ~Copyable {
       guard canNegotiate(call) else { throw .notFound }
     } else {
       guard message < 16 else { throw .notFound }
-      let rule = rules[16 * call.header.protocolID.index + Int(message)]
+      let rule = call.header.protocolID.rule(UInt8(message))
       guard rule.length(isLegacy: call.isLegacy) != MessageRule.none else { throw .notFound }
-      guard !rule.isConditional || isOffered(rule, call) else { throw .notFound }
+      guard !rule.has(MessageRule.isConditional) || isOffered(rule, call) else { throw .notFound }
       if hasFastChannels && rule.has(MessageRule.hasFastChannel) { attributes = 1 }
     }
     reply.store(attributes, at: 8)
@@ -44,6 +44,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     } else {
       throw .notSupported
     }
+    updateRules(call.agent)
     return 0
   }
 

@@ -30,6 +30,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     let protocolID = kind.protocolID
     if agents[agent].description.profile == .version20 && protocolID.legacyVersion == 0 { return }
     agents[agent].visibleProtocols |= protocolID.bit
+    updateRules(agent)
   }
 
   /// How many resources of a kind the board has.
@@ -99,5 +100,22 @@ extension SCMIPlatform where Backend: ~Copyable {
   /// The protocols as the board set them up, before any negotiation.
   mutating func resetProfile(_ agent: Int) {
     agents[agent].legacyProtocols = agents[agent].description.profile == .version20 ? .max : 0
+    updateRules(agent)
+  }
+
+  /// The message tables as an agent has them now: by the protocols that it sees and may use, and its versions
+  /// of them.
+  mutating func updateRules(_ agent: Int) {
+    let usable = agents[agent].visibleProtocols & ~agents[agent].deniedProtocols
+    for index in 0..<ProtocolID.count {
+      let protocolID = ProtocolID(rawValue: UInt8(0x10 + index))
+      let isLegacy = agents[agent].legacyProtocols & protocolID.bit != 0
+      for message in 0..<16 {
+        let rule =
+          usable & protocolID.bit != 0
+          ? protocolID.rule(UInt8(message)).rule(isLegacy: isLegacy) : .absent
+        agents[agent].rules[16 * index + message] = rule
+      }
+    }
   }
 }

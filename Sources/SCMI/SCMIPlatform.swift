@@ -14,8 +14,6 @@ public struct SCMIPlatform<
   public var backend: Backend
   /// How many agents there are.
   public internal(set) var agentCount = 0
-  /// The message tables of all protocols, 16 messages each.
-  var rules = [160 of MessageRule](repeating: .absent)
   var agents = [agentLimit of AgentState<resourceLimit>](repeating: AgentState())
   var powerDomains = [resourceLimit of PowerDomainState](repeating: PowerDomainState())
   var performanceDomains = [resourceLimit of PerformanceDomainState<agentLimit>](
@@ -38,7 +36,6 @@ public struct SCMIPlatform<
     precondition(agentLimit > 0 && agentLimit <= 32, "a platform has 1 to 32 agents")
     precondition(resourceLimit > 0 && resourceLimit <= 1024, "a kind has 1 to 1024 resources")
     self.backend = backend
-    for i in 0..<160 { rules[i] = ProtocolID(rawValue: UInt8(0x10 + i / 16)).rule(UInt8(i % 16)) }
   }
 
   deinit {}
@@ -78,26 +75,30 @@ public struct SCMIPlatform<
   private mutating func respond(
     _ header: MessageHeader, _ agent: Int, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    guard header.isCommand else { throw .protocolError }
-    let (protocolID, message) = (header.protocolID, header.message)
-    guard protocolID.index < ProtocolID.count else { throw .notSupported }
-    let bit = protocolID.bit
-    guard agents[agent].visibleProtocols & bit != 0 else { throw .notSupported }
-    guard agents[agent].deniedProtocols & bit == 0 else { throw .denied }
-    let call = Call(agent: agent, header: header, isLegacy: agents[agent].legacyProtocols & bit != 0)
-    if message >= 16 { return try negotiate(call, request) }
-    let rule = rules[16 * protocolID.index + Int(message)]
-    let length = rule.length(isLegacy: call.isLegacy)
-    guard length != MessageRule.none else { throw .notFound }
+    guard let place = header.place else { return try respondToUnusual(header, agent, request) }
+    let rule = agents[agent].rules[place]
+    guard rule.isThere else { return try respondToUnusual(header, agent, request) }
+    let call = Call(agent: agent, header: header, isLegacy: rule.isLegacy)
     let given = request.byteCount - MessageHeader.byteCount
-    guard given == Int(length) || (rule.has(MessageRule.isVariable) && given > Int(length)) else {
-      throw .protocolError
+    guard given == rule.length || (rule.has(MessageRule.isVariable) && given > rule.length),
+      reply.byteCount - 8 >= rule.replyLength
+    else { throw .protocolError }
+    // Agents ask for rates more often than for anything else.
+    if place == 16 * ProtocolID.clock.index + Int(ClockMessage.rateGet) {
+      return try clockRate(call, request, &reply)
     }
-    guard reply.byteCount >= 8 + rule.replyLength else { throw .protocolError }
-    guard !rule.isConditional || isOffered(rule, call) else {
-      throw .notSupported
-    }
-    switch protocolID {
+    return try dispatch(call, request, &reply)
+  }
+
+  /// Calls the protocol of a command that has passed the message tables.
+  @inline(never)
+  private mutating func dispatch(
+    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
+  ) throws(SCMIStatus) -> Int {
+    let message = call.header.message
+    let rule = call.header.protocolID.rule(message)
+    guard !rule.has(MessageRule.isConditional) || isOffered(rule, call) else { throw .notSupported }
+    switch call.header.protocolID {
     case .base: return try base(message, call, request, &reply)
     case .power: return try power(message, call, request, &reply)
     case .systemPower: return try systemPower(message, call, request, &reply)
@@ -109,6 +110,23 @@ public struct SCMIPlatform<
     case .powercap: return try powercap(message, call, request, &reply)
     default: return try pinControl(message, call, request, &reply)
     }
+  }
+
+  /// What is no command, or none that the agent has: says why not. The exception is version negotiation, whose
+  /// number lies beyond the tables.
+  @inline(never)
+  private mutating func respondToUnusual(
+    _ header: MessageHeader, _ agent: Int, _ request: RawSpan
+  ) throws(SCMIStatus) -> Int {
+    guard header.isCommand else { throw .protocolError }
+    let protocolID = header.protocolID
+    guard protocolID.index < ProtocolID.count, agents[agent].visibleProtocols & protocolID.bit != 0 else {
+      throw .notSupported
+    }
+    guard agents[agent].deniedProtocols & protocolID.bit == 0 else { throw .denied }
+    guard header.message >= 16 else { throw .notFound }
+    let isLegacy = agents[agent].legacyProtocols & protocolID.bit != 0
+    return try negotiate(Call(agent: agent, header: header, isLegacy: isLegacy), request)
   }
 
   /// Whether a message that not every agent has is there for this one.

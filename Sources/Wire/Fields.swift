@@ -20,6 +20,18 @@ extension MutableRawSpan {
 }
 
 extension ByteArray {
+  /// A read-only view of the first `byteCount` bytes through exclusive access, which copies nothing where
+  /// borrowing a stored array would. Traps beyond `count`.
+  @inline(__always) @_lifetime(&self)
+  public mutating func view(_ byteCount: Int) -> RawSpan {
+    precondition(byteCount >= 0 && byteCount <= count, "a view beyond its array")
+    var span = storage.mutableSpan
+    // The pointer covers `storage` and is used only by the span, which borrows `self` exclusively.
+    let buffer = unsafe span.withUnsafeMutableBytes { UnsafeRawBufferPointer($0) }
+    let all = unsafe RawSpan(_unsafeBytes: buffer)
+    return unsafe _overrideLifetime(all.extracting(0..<byteCount), mutating: &self)
+  }
+
   /// The bytes of `text`, as many as fit, and zeros after them.
   public init(_ text: StaticString) {
     self.init()

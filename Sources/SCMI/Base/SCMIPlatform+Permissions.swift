@@ -110,5 +110,6 @@ extension SCMIPlatform where Backend: ~Copyable {
       }
     }
     agents[agent].deniedProtocols = denied & ~allowed
+    updateRules(agent)
   }
 }

@@ -70,7 +70,7 @@ public struct MessageArea {
   public func post(_ message: borrowing MessageBytes, byteCount: Int, wantsInterrupt: Bool) -> Bool {
     guard isFree else { return false }
     area.store(wantsInterrupt ? AreaLayout.wantsInterrupt : 0, AreaLayout.flags)
-    write(message, byteCount)
+    write(message.bytes, byteCount)
     area.storeReleasing(0, AreaLayout.status)
     return true
   }
@@ -94,9 +94,14 @@ public struct MessageArea {
 
   /// Gives the area back with an answer: payload, length, free. Traps when it does not fit `capacity`.
   @inline(__always)
-  public func answer(_ message: borrowing MessageBytes, byteCount: Int) {
+  public func answer(_ message: RawSpan, byteCount: Int) {
     write(message, byteCount)
     area.storeReleasing(AreaLayout.isFree, AreaLayout.status)
+  }
+
+  /// Gives the area back with an answer, as above.
+  public func answer(_ message: borrowing MessageBytes, byteCount: Int) {
+    answer(message.bytes, byteCount: byteCount)
   }
 
   /// Gives the area back as it is, for a message that has no answer.
@@ -112,28 +117,22 @@ public struct MessageArea {
   @inline(__always)
   private func read(_ message: inout MessageBytes, wantsInterrupt: Bool) -> AreaContent {
     let length = area.load(AreaLayout.length)
-    guard length >= UInt32(MessageHeader.byteCount), length <= UInt32(capacity) else {
+    guard length >= UInt32(MessageHeader.byteCount), Int(length) <= capacity else {
       return .malformed(wantsInterrupt: wantsInterrupt)
     }
     let count = Int(length)
-    var offset = 0
     // The last word may hold bytes beyond the message; the area and our memory are whole words.
-    while offset < count {
-      message.store(area.load(AreaLayout.message + offset), at: offset)
-      offset += 4
-    }
+    var bytes = message.mutableBytes
+    area.copyOut(AreaLayout.message, AreaLayout.message + (count &+ 3) & ~3, into: &bytes)
     return .message(byteCount: count, wantsInterrupt: wantsInterrupt)
   }
 
   /// Writes payload and header, then the length. Bytes after the message, up to a whole word, become zero.
   @inline(__always)
-  private func write(_ message: borrowing MessageBytes, _ count: Int) {
+  private func write(_ message: RawSpan, _ count: Int) {
     precondition(count >= MessageHeader.byteCount && count <= capacity, "a message that does not fit")
-    var offset = 0
-    while offset + 4 <= count {
-      area.store(message.load(at: offset), AreaLayout.message + offset)
-      offset += 4
-    }
+    let offset = count & ~3
+    area.copyIn(AreaLayout.message, AreaLayout.message + offset, from: message)
     if offset < count {
       // Nothing of our memory beyond the message gets out.
       let mask = UInt32.max >> UInt32(8 * (4 - (count - offset)))

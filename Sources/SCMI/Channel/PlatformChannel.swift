@@ -52,10 +52,12 @@ public struct PlatformChannel: ~Copyable {
   ) -> ChannelService {
     switch commands.take(&request) {
     case .message(let byteCount, let wantsInterrupt):
+      // Views of our own memory throughout: borrowing the arrays themselves would copy them.
+      let command = request.view(byteCount)
       var bytes = reply.mutableBytes
       var room = bytes._mutatingExtracting(0..<commands.capacity)
-      let count = respond(request.bytes.extracting(0..<byteCount), &room)
-      commands.answer(reply, byteCount: count)
+      let count = respond(command, &room)
+      commands.answer(bytes.bytes, byteCount: count)
       return .answered(wantsInterrupt: wantsInterrupt)
     case .malformed(let wantsInterrupt):
       // There is no header that a status could be sent with.

@@ -49,6 +49,74 @@ public struct SharedArea {
     unsafe word(offset).pointee.store(value.littleEndian, ordering: .relaxed)
   }
 
+  /// Reads whole words up to `end` from `offset` on, each once, into memory of our own. Traps when they do not
+  /// fit.
+  @inline(__always)
+  func copyOut(_ offset: Int, _ end: Int, into target: inout MutableRawSpan) {
+    precondition(offset >= 0 && offset <= end && (offset | end) & 3 == 0 && end <= byteCount, "no words")
+    precondition(end - offset <= target.byteCount, "words that do not fit")
+    // The words lie within the area and within the target, which is our own and no part of the area. Sums
+    // stay below the length of the area. Most messages are of 2 to 4 words, hence the steps.
+    unsafe target.withUnsafeMutableBytes { target in
+      let target = unsafe target.baseAddress! - offset
+      var place = offset
+      while end &- place >= 16 {
+        unsafe copyOut(place, target)
+        unsafe copyOut(place &+ 4, target)
+        unsafe copyOut(place &+ 8, target)
+        unsafe copyOut(place &+ 12, target)
+        place &+= 16
+      }
+      if end &- place >= 8 {
+        unsafe copyOut(place, target)
+        unsafe copyOut(place &+ 4, target)
+        place &+= 8
+      }
+      if place < end { unsafe copyOut(place, target) }
+    }
+  }
+
+  /// Reads the word at `place` into the same place of `target`.
+  @inline(__always) @unsafe
+  private func copyOut(_ place: Int, _ target: UnsafeMutableRawPointer) {
+    let word = unsafe (base + place).assumingMemoryBound(to: Atomic<UInt32>.self)
+    let value = unsafe word.pointee.load(ordering: .relaxed)
+    unsafe target.storeBytes(of: value, toByteOffset: place, as: UInt32.self)
+  }
+
+  /// Writes whole words up to `end` from `offset` on, from memory of our own. Traps when they do not fit.
+  @inline(__always)
+  func copyIn(_ offset: Int, _ end: Int, from source: RawSpan) {
+    precondition(offset >= 0 && offset <= end && (offset | end) & 3 == 0 && end <= byteCount, "no words")
+    precondition(end - offset <= source.byteCount, "words that do not fit")
+    // As in `copyOut`.
+    unsafe source.withUnsafeBytes { source in
+      let source = unsafe source.baseAddress! - offset
+      var place = offset
+      while end &- place >= 16 {
+        unsafe copyIn(place, source)
+        unsafe copyIn(place &+ 4, source)
+        unsafe copyIn(place &+ 8, source)
+        unsafe copyIn(place &+ 12, source)
+        place &+= 16
+      }
+      if end &- place >= 8 {
+        unsafe copyIn(place, source)
+        unsafe copyIn(place &+ 4, source)
+        place &+= 8
+      }
+      if place < end { unsafe copyIn(place, source) }
+    }
+  }
+
+  /// Writes the word at `place` from the same place of `source`.
+  @inline(__always) @unsafe
+  private func copyIn(_ place: Int, _ source: UnsafeRawPointer) {
+    let word = unsafe (base + place).assumingMemoryBound(to: Atomic<UInt32>.self)
+    let value = unsafe source.loadUnaligned(fromByteOffset: place, as: UInt32.self)
+    unsafe word.pointee.store(value, ordering: .relaxed)
+  }
+
   /// Writes a word. Who sees it sees everything written before it.
   @inline(__always)
   func storeReleasing(_ value: UInt32, _ offset: Int) {

@@ -7,10 +7,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     _ message: UInt8, _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
     switch message {
-    case ClockMessage.rateGet:
-      let clock = try find(.clock, request.load(at: 4), call)
-      reply.store(try backend.rate(of: ClockID(Int(clock.resource))), at: 8)
-      return 8
+    case ClockMessage.rateGet: return try clockRate(call, request, &reply)
     case CommonMessage.version: return version(call, &reply)
     case CommonMessage.attributes:
       reply.store(UInt32(viewCount(.clock, call.agent)) | operationLimit(call) << 16, at: 8)
@@ -21,7 +18,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     case ClockMessage.rateSet: return try setClockRate(call, request)
     case ClockMessage.configSet: return try setClockConfiguration(call, request)
     case ClockMessage.nameGet:
-      return try clockName(call, request, &reply)
+      return reply.write(backend.name(of: ClockID(try index(.clock, call, request, at: 4))))
     case ClockMessage.rateNotify, ClockMessage.rateChangeRequestedNotify:
       return try subscribeToClock(message, call, request)
     case ClockMessage.configGet: return try clockConfiguration(call, request, &reply)
@@ -32,16 +29,17 @@ extension SCMIPlatform where Backend: ~Copyable {
     }
   }
 
-  /// CLOCK_NAME_GET. Not inlined, like CLOCK_ATTRIBUTES: CLOCK_RATE_GET shall not pay for room for a name.
-  @inline(never)
-  private mutating func clockName(
+  /// CLOCK_RATE_GET.
+  @inline(__always)
+  mutating func clockRate(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    reply.write(backend.name(of: ClockID(try index(.clock, call, request, at: 4))))
+    let clock = try find(.clock, request.load(at: 4), call)
+    reply.store(try backend.rate(of: ClockID(Int(clock.resource))), at: 8)
+    return 8
   }
 
   /// CLOCK_ATTRIBUTES. SCMI 2.0 has bit 0 and the name alone.
-  @inline(never)
   private mutating func clockAttributes(
     _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
