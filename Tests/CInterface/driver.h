@@ -55,37 +55,37 @@ typedef struct piece {
   int device_writable;
 } piece;
 
-static uint32_t get(driver *self, unsigned offset) {
+static inline uint32_t get(driver *self, unsigned offset) {
   uint64_t value = 0;
   OK(vireo_device_read(self->device, offset, 4, &value));
   return (uint32_t)value;
 }
 
-static void put(driver *self, unsigned offset, uint32_t value) {
+static inline void put(driver *self, unsigned offset, uint32_t value) {
   OK(vireo_device_write(self->device, offset, 4, value));
 }
 
-static unsigned load16(driver *self, unsigned offset) {
+static inline unsigned load16(driver *self, unsigned offset) {
   return self->ram[offset] | (unsigned)self->ram[offset + 1] << 8;
 }
 
-static uint32_t load32(driver *self, unsigned offset) {
+static inline uint32_t load32(driver *self, unsigned offset) {
   return load16(self, offset) | (uint32_t)load16(self, offset + 2) << 16;
 }
 
-static void store(driver *self, unsigned offset, unsigned byte_count, uint64_t value) {
+static inline void store(driver *self, unsigned offset, unsigned byte_count, uint64_t value) {
   while (byte_count-- != 0) {
     self->ram[offset++] = (unsigned char)value;
     value >>= 8;
   }
 }
 
-static void put_address(driver *self, unsigned reg, unsigned offset) {
+static inline void put_address(driver *self, unsigned reg, unsigned offset) {
   put(self, reg, (uint32_t)(GUEST + offset));
   put(self, reg + 4, (uint32_t)((GUEST + offset) >> 32));
 }
 
-static void enable_queue(driver *self, unsigned queue) {
+static inline void enable_queue(driver *self, unsigned queue) {
   unsigned ring = queue * RING_STRIDE;
   memset(self->ram + ring, 0, RING_STRIDE);
   self->available[queue] = self->used[queue] = 0;
@@ -98,7 +98,7 @@ static void enable_queue(driver *self, unsigned queue) {
 }
 
 /* Reset to DRIVER_OK with `queues` queues and VERSION_1 plus those `features` that are offered. */
-static void start(driver *self, uint64_t features, unsigned queues) {
+static inline void start(driver *self, uint64_t features, unsigned queues) {
   uint64_t offered;
   unsigned i;
   put(self, STATUS, 0);
@@ -122,7 +122,7 @@ static void start(driver *self, uint64_t features, unsigned queues) {
 }
 
 /* Makes a buffer available in descriptors from `head` on, without a notification. */
-static void offer(driver *self, unsigned queue, unsigned head, const piece *pieces, unsigned count) {
+static inline void offer(driver *self, unsigned queue, unsigned head, const piece *pieces, unsigned count) {
   unsigned ring = queue * RING_STRIDE, i;
   for (i = 0; i < count; i++) {
     unsigned at = ring + 16 * (head + i);
@@ -137,13 +137,13 @@ static void offer(driver *self, unsigned queue, unsigned head, const piece *piec
 }
 
 /* The same, and a notification by the register. */
-static void submit(driver *self, unsigned queue, unsigned head, const piece *pieces, unsigned count) {
+static inline void submit(driver *self, unsigned queue, unsigned head, const piece *pieces, unsigned count) {
   offer(self, queue, head, pieces, count);
   put(self, QUEUE_NOTIFY, queue);
 }
 
 /* Whether a buffer came back; then its head and length. */
-static int take_used(driver *self, unsigned queue, unsigned *head, uint32_t *length) {
+static inline int take_used(driver *self, unsigned queue, unsigned *head, uint32_t *length) {
   unsigned ring = queue * RING_STRIDE + USED, entry;
   if (load16(self, ring + 2) == self->used[queue]) return 0;
   entry = ring + 4 + 8 * (self->used[queue] % QUEUE_SIZE);
@@ -154,7 +154,7 @@ static int take_used(driver *self, unsigned queue, unsigned *head, uint32_t *len
 }
 
 /* A buffer came back, and it is this one. */
-static void expect_used(driver *self, unsigned queue, unsigned head, uint32_t length) {
+static inline void expect_used(driver *self, unsigned queue, unsigned head, uint32_t length) {
   unsigned actual_head = 0;
   uint32_t actual_length = 0;
   CHECK(take_used(self, queue, &actual_head, &actual_length));
@@ -162,7 +162,7 @@ static void expect_used(driver *self, unsigned queue, unsigned head, uint32_t le
   CHECK(actual_length == length);
 }
 
-static void expect_nothing(driver *self, unsigned queue) {
+static inline void expect_nothing(driver *self, unsigned queue) {
   unsigned head;
   uint32_t length;
   CHECK(!take_used(self, queue, &head, &length));
@@ -175,13 +175,13 @@ typedef struct line {
   unsigned events;
 } line;
 
-static void drive_line(void *context, int asserted) {
+static inline void drive_line(void *context, int asserted) {
   line *self = (line *)context;
   self->level = asserted;
   if (asserted) self->events++;
 }
 
-static void *aligned(size_t byte_count) {
+static inline void *aligned(size_t byte_count) {
   void *memory = NULL;
   CHECK(posix_memalign(&memory, 4096, byte_count) == 0);
   memset(memory, 0xa5, byte_count);
@@ -189,7 +189,7 @@ static void *aligned(size_t byte_count) {
 }
 
 /* Guest RAM of RAM_SIZE bytes at GUEST, and the settings of a device over it. */
-static vireo_device_settings common_settings(vireo_region *region, unsigned char *ram, line *wire) {
+static inline vireo_device_settings common_settings(vireo_region *region, unsigned char *ram, line *wire) {
   vireo_device_settings settings;
   memset(&settings, 0, sizeof settings);
   region->guest_address = GUEST;
@@ -205,7 +205,7 @@ static vireo_device_settings common_settings(vireo_region *region, unsigned char
 
 /* Accesses that no driver makes: every width at every offset, with odd values. The device must stand them,
  * and a reset makes it as new. */
-static void abuse_registers(driver *self) {
+static inline void abuse_registers(driver *self) {
   static const uint32_t widths[] = {0, 1, 2, 3, 4, 5, 8, 9, 0xffffffffu};
   static const uint64_t values[] = {0, 1, 0xff, 0x8000, UINT64_C(0x123456789abcdef0), UINT64_MAX};
   uint64_t value, offset;
@@ -232,7 +232,7 @@ static void abuse_registers(driver *self) {
 
 /* Every saved state that differs from `bytes` in one byte, or is shorter, is restored or refused, and nothing
  * else happens. Leaves the device reset. */
-static void abuse_restore(driver *self, const unsigned char *bytes, size_t size) {
+static inline void abuse_restore(driver *self, const unsigned char *bytes, size_t size) {
   unsigned char *changed = (unsigned char *)malloc(size + 1);
   size_t i;
   unsigned j;
