@@ -98,12 +98,6 @@ extension Serial {
     put(decimal: UInt64(type.rawValue))
   }
 
-  /// Writes 128 feature bits in hexadecimal, bit 127 first.
-  static func put(_ features: Features) {
-    put(hex: features.high)
-    put(hex: features.low)
-  }
-
   /// Writes the features of the rings by name.
   static func put(names features: Features) {
     if !features.contains(.version1) { put(" no VERSION_1") }

@@ -3,6 +3,7 @@
 
 import DriverChecks
 import Machine
+import Platform
 import Virtio
 import Wire
 

@@ -1,26 +1,46 @@
 // The virtio devices of the guests: a kind for each window. To add one: a lock, and a line in each function.
 
 import Machine
+import Platform
+import Virtio
 
 /// What guests find behind their virtio-mmio windows: 0 console, 1 disk, 2 network, 3 entropy. At most one of
 /// the locks is held at a time.
 enum Devices {
-  /// How many windows a guest has.
-  static var count: Int { 2 }
+  /// How many windows a guest has; not all of them need a device.
+  static var count: Int { 4 }
 
   // Set once before any guest runs.
   nonisolated(unsafe) private static var consoleLock: Locked<Consoles>?
   nonisolated(unsafe) private static var diskLock: Locked<Disks>?
+  nonisolated(unsafe) private static var randomnessLock: Locked<GuestRandomness>?
 
   /// The consoles of all guests.
   static var consoles: Locked<Consoles> { unsafe consoleLock.unsafelyUnwrapped }
   /// The disks of all guests.
   static var disks: Locked<Disks> { unsafe diskLock.unsafelyUnwrapped }
 
-  /// Makes the devices of all guests.
+  /// Calls `body` with the entropy devices of all guests, if there are any.
+  static func withRandomness<Result>(_ body: (inout GuestRandomness) -> Result) -> Result? {
+    unsafe randomnessLock?.with(body)
+  }
+
+  /// Makes the devices of all guests, and takes into use what is behind them.
   static func start(_ setup: HostSetup) {
+    Hardware.find(setup.tree)
+    var arena = DeviceMemory.lend()
     unsafe consoleLock = Locked(Consoles(setup))
-    unsafe diskLock = Locked(Disks(setup))
+    unsafe diskLock = Locked(Disks(setup, &arena))
+    if let randomness = GuestRandomness(setup, &arena) { unsafe randomnessLock = Locked(randomness) }
+  }
+
+  /// Whether there is a device behind window `slot`.
+  static func hasDevice(slot: Int) -> Bool {
+    switch slot {
+    case 0, 1: true
+    case 3: unsafe randomnessLock != nil
+    default: false
+    }
   }
 
   /// A guest's read within window `slot`; windows without a device read as an empty slot.
@@ -28,6 +48,7 @@ enum Devices {
     switch slot {
     case 0: consoles.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     case 1: disks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    case 3: withRandomness { $0.read(guest: guest, at: offset, byteCount: byteCount) } ?? 0
     default: 0
     }
   }
@@ -38,6 +59,8 @@ enum Devices {
       switch slot {
       case 0: consoles.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
       case 1: disks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 3:
+        withRandomness { $0.write(value, guest: guest, at: offset, byteCount: byteCount) } ?? false
       default: false
       }
     if isLeft { Cores.serveLater(guest) }
@@ -47,6 +70,7 @@ enum Devices {
   static func serve(guest: Int) {
     var isLeft = consoles.with { $0.serve(guest: guest) }
     isLeft = disks.with { $0.serve(guest: guest) } || isLeft
+    isLeft = withRandomness { $0.serve(guest: guest) } ?? false || isLeft
     if isLeft { Cores.serveLater(guest) }
   }
 
@@ -54,10 +78,12 @@ enum Devices {
   static func reset(guest: Int) {
     consoles.with { $0.reset(guest: guest) }
     disks.with { $0.reset(guest: guest) }
+    withRandomness { $0.reset(guest: guest) }
   }
 
   /// Whether those resets are complete.
   static func isQuiescent(guest: Int) -> Bool {
     consoles.with { $0.isQuiescent(guest: guest) } && disks.with { $0.isQuiescent(guest: guest) }
+      && withRandomness { $0.isQuiescent(guest: guest) } ?? true
   }
 }

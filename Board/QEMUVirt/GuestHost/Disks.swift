@@ -1,42 +1,113 @@
-// The disks of the guests: RAM disks, which outlive a restart of their guest.
+// The disks of the guests. Guest g has the g-th hardware disk of the board, in the order of QEMU's command
+// line; when there is but one, each guest has an equal part of it; a guest that has neither has a RAM disk,
+// which like the others outlives a restart of its guest.
 
 import DeviceTree
 import DeviceTypes
 import Machine
+import Platform
 import Virtio
 
 /// The guests' disks.
 struct Disks: DeviceKind, ~Copyable {
-  private typealias Transport = MMIODeviceTransport<BlockDevice<MemoryDisk>, PendingLine, 1>
+  private typealias Transport = MMIODeviceTransport<BlockDevice<GuestDisk>, PendingLine, 1>
   private static var slot: Int { 1 }
 
   private var transports: PerGuest<Transport>
+  private var hardware: HardwareDisks
 
-  init(_ setup: HostSetup) {
+  init(_ setup: HostSetup, _ arena: inout DriverArena) {
+    let hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
     transports = PerGuest(count: setup.guestCount) {
-      let range = setup.tables[$0].disk
-      // The table says that nothing else is in this memory.
-      let disk = unsafe PrivateMemory(
-        base: UnsafeMutableRawPointer(bitPattern: UInt(range.base)).unsafelyUnwrapped,
-        byteCount: Int(range.size))
-      return Transport(
-        device: BlockDevice(backend: MemoryDisk(disk)), line: PendingLine(guest: $0, slot: Self.slot),
-        memory: setup.memory(of: $0),
+      Transport(
+        device: BlockDevice(backend: Self.backend($0, setup, hardware)),
+        line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
         transportFeatures: setup.offered(Transport.defaultTransportFeatures))
     }
+    self.hardware = hardware
+    for i in 0..<self.hardware.count {
+      guard let disk = self.hardware[i] else { continue }
+      Hardware.listen(to: disk.slot, context: i) { index in
+        Devices.disks.with { $0.interrupt(Int(index)) }
+      }
+      // What it has said so far made no interrupt, and more of it would make none.
+      interrupt(i)
+    }
   }
+
+  private static func backend(
+    _ guest: Int, _ setup: HostSetup, _ hardware: borrowing HardwareDisks
+  ) -> GuestDisk {
+    if let share = hardware.share(of: guest, memory: setup.memory(of: guest)) { return GuestDisk(share) }
+    Report.line(
+      "has no hardware disk, and gets a RAM disk: give QEMU one more virtio-blk-device", guest: guest)
+    let range = setup.tables[guest].disk
+    // The table says that nothing else is in this memory.
+    return unsafe GuestDisk(
+      MemoryDisk(
+        PrivateMemory(
+          base: UnsafeMutableRawPointer(bitPattern: UInt(range.base)).unsafelyUnwrapped,
+          byteCount: Int(range.size))))
+  }
+
+  // MARK: Hardware
+
+  /// A hardware disk has something to say.
+  private mutating func interrupt(_ index: Int) {
+    guard let disk = hardware[index] else { return }
+    // One that never stops is left: it interrupts again when it has news.
+    for _ in 0..<8 {
+      unsafe disk.shared.pointee.service()
+      if !Hardware.isInterrupting(disk.slot) { break }
+    }
+    report(index)
+    for guest in 0..<transports.count where hardware.isDivided || guest == index {
+      transports[guest].poll()
+      if transports[guest].hasWork { Cores.serveLater(guest) }
+    }
+    unsafe disk.shared.pointee.publish()
+  }
+
+  /// Says what the hardware did wrong, once each time.
+  private mutating func report(_ index: Int) {
+    guard var disk = hardware[index] else { return }
+    let failureCount = unsafe disk.shared.pointee.failureCount
+    if failureCount == disk.reportedFailureCount { return }
+    disk.reportedFailureCount = failureCount
+    hardware[index] = disk
+    unsafe Hardware.line("failed as a disk", disk.shared.pointee.lastFault ?? .needsReset, disk.slot)
+    if unsafe disk.shared.pointee.isBroken {
+      Hardware.line("is not used any more", disk.slot)
+    }
+  }
+
+  /// Tells the hardware what came of a call of a guest's device.
+  private func publish(_ guest: Int) {
+    if let disk = hardware.disk(of: guest) { unsafe disk.shared.pointee.publish() }
+  }
+
+  // MARK: Guests
 
   mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
     transports[guest].read(at: offset, byteCount: byteCount)
   }
 
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
-    transports[guest].take(value, at: offset, byteCount: byteCount)
+    let isLeft = transports[guest].take(value, at: offset, byteCount: byteCount)
+    publish(guest)
+    return isLeft
   }
 
-  mutating func serve(guest: Int) -> Bool { transports[guest].run() }
+  mutating func serve(guest: Int) -> Bool {
+    let isLeft = transports[guest].run()
+    publish(guest)
+    return isLeft
+  }
 
-  mutating func reset(guest: Int) { transports[guest].reset() }
+  mutating func reset(guest: Int) {
+    transports[guest].reset()
+    publish(guest)
+  }
 
   mutating func isQuiescent(guest: Int) -> Bool { transports[guest].isReset }
 }

@@ -8,7 +8,7 @@ enum GuestTree {
 
   /// Writes the tree of `guest` at its place in guest memory. Returns its length.
   static func write(
-    _ guest: GuestTable, options: BootOptions, deviceCount: Int, into writer: consuming DeviceTreeWriter
+    _ guest: GuestTable, options: BootOptions, into writer: consuming DeviceTreeWriter
   ) throws(DeviceTreeError) -> Int {
     var writer = writer
     writer.property("compatible", string: "vireo,guest")
@@ -24,7 +24,7 @@ enum GuestTree {
     writer.endNode()
     controller(guest, &writer)
     timerAndFirmware(&writer)
-    for slot in 0..<deviceCount { virtio(guest, slot, &writer) }
+    for slot in 0..<Devices.count where Devices.hasDevice(slot: slot) { virtio(guest, slot, &writer) }
     return try writer.finish()
   }
 

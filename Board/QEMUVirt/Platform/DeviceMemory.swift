@@ -7,7 +7,7 @@ public import Virtio
 /// The memory that the linker script sets apart for devices.
 public enum DeviceMemory {
   /// Of the memory, what only the drivers see.
-  private static let privateByteCount = 128 << 10
+  private static let privateByteCount = 512 << 10
   /// Only the first core writes, outside of interrupts.
   nonisolated(unsafe) private static var isLent = false
 

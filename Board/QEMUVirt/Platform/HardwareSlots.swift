@@ -65,6 +65,16 @@ public enum HardwareSlots {
     unsafe slotCount += 1
   }
 
+  /// The last slot before `end` with a device of that type, if there is one. QEMU fills the slots from the
+  /// last one on, so that this goes through the devices in the order of its command line, unless that places
+  /// them itself.
+  public static func last(_ type: DeviceID, before end: Int = limit) -> HardwareSlot? {
+    for index in (0..<min(end, count)).reversed() {
+      if let device = try? slot(index).transport(), device.deviceID == type { return slot(index) }
+    }
+    return nil
+  }
+
   /// The first slot from `start` on with a device of that type, if there is one.
   public static func first(_ type: DeviceID, from start: Int = 0) -> HardwareSlot? {
     for index in start..<max(start, count) {

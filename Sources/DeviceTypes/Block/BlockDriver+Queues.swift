@@ -1,6 +1,7 @@
 // The requests of a block driver and the virtqueues they go through. Not generic, so that it exists once. The
 // device is untrusted; the records here are in private memory.
 
+import Synchronization
 import Virtio
 import Wire
 
@@ -63,6 +64,9 @@ struct BlockQueues: ~Copyable {
   static var responseOffset: Int { 32 }
   static var rangesOffset: Int { 64 }
 
+  /// Never used. A value that holds an atomic has a place of its own, so that a borrowed one is passed by its
+  /// address and not copied for each call.
+  private let place = Atomic<UInt8>(0)
   var queues: [4 of DriverVirtqueue?] = InlineArray { _ in nil }
   /// How many of them there are.
   var queueCount = 0

@@ -1,12 +1,11 @@
 // What can go wrong with a device, in words.
 
-import DriverChecks
-import Machine
-import Virtio
+public import Machine
+public import Virtio
 
 extension Serial {
   /// Writes what is wrong with a device.
-  static func put(describing fault: DeviceFault) {
+  public static func put(describing fault: DeviceFault) {
     switch fault {
     case .notVirtio: put("there is no virtio device behind the registers")
     case .legacyDevice:
@@ -43,7 +42,7 @@ extension Serial {
   }
 
   /// Writes why a request failed.
-  static func put(describing fault: BackendFault) {
+  public static func put(describing fault: BackendFault) {
     switch fault {
     case .inputOutput: put("the device reports an input or output error")
     case .outOfRange: put("the request lies beyond the end of the disk")
@@ -52,21 +51,9 @@ extension Serial {
     }
   }
 
-  /// Writes why the network was of no use.
-  static func put(describing failure: NetworkFailure) {
-    switch failure {
-    case .noServer: put("no DHCP server has answered")
-    case .leaseRefused: put("the DHCP server refused what it had offered")
-    case .unreachable: put("nobody answers at the address of the file server")
-    case .download(.unanswered): put("the TFTP server does not answer")
-    case .download(.refused(let code)):
-      put("the TFTP server refuses, with error ")
-      put(decimal: UInt64(code))
-      if code == 1 { put(": there is no such file") }
-      if code == 2 { put(": access violation") }
-    case .download(.violation): put("the TFTP server breaks the protocol")
-    case .download(.tooLong): put("the file is longer than this image takes")
-    case .download(.wrongSize): put("the file is not as long as the TFTP server had said")
-    }
+  /// Writes 128 feature bits in hexadecimal, bit 127 first.
+  public static func put(_ features: Features) {
+    put(hex: features.high)
+    put(hex: features.low)
   }
 }

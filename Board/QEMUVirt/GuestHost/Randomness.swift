@@ -1,0 +1,108 @@
+// The entropy devices of the guests, on the hardware's. Without that there are none: what a guest takes for
+// random has to be so.
+
+import DeviceTree
+import DeviceTypes
+import Machine
+import Platform
+import Randomness
+import Virtio
+
+/// What the guests' entropy devices draw from.
+@safe private struct SharedRandomness: EntropyBackend {
+  let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
+
+  mutating func fill(_ range: GuestRange) -> UInt32 {
+    // Never freed, and used under the lock of the kind only.
+    unsafe source.pointee.fill(range)
+  }
+}
+
+/// The guests' entropy devices.
+@safe struct GuestRandomness: DeviceKind, ~Copyable {
+  private typealias Transport = MMIODeviceTransport<EntropyDevice<SharedRandomness>, PendingLine, 1>
+  static var slot: Int { 3 }
+
+  private var transports: PerGuest<Transport>
+  private let hardware: HardwareSlot
+  private let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
+  private var isFailureReported = false
+
+  /// Nil, and a line that says why, when the board has no entropy device that works.
+  init?(_ setup: HostSetup, _ arena: inout DriverArena) {
+    guard let slot = HardwareSlots.last(.entropy) else {
+      Report.line(
+        "guests get no entropy device, as this board has none: give QEMU -device virtio-rng-device",
+        guest: nil)
+      return nil
+    }
+    guard RandomGenerator.passesSelfTest() else {
+      Report.line("guests get no entropy device: the random bit generator fails its self test", guest: nil)
+      return nil
+    }
+    guard let source = unsafe Self.start(slot, &arena) else { return nil }
+    hardware = slot
+    unsafe self.source = source
+    transports = PerGuest(count: setup.guestCount) {
+      var transport = unsafe Transport(
+        device: EntropyDevice(backend: SharedRandomness(source: source)),
+        line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
+        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+      // Random bytes cost much time each, and nobody else gets any meanwhile.
+      transport.setBudget(4, queue: 0)
+      return transport
+    }
+    Hardware.listen(to: slot, context: 0) { _ in Devices.withRandomness { $0.interrupt() } }
+    // What it has said so far made no interrupt, and more of it would make none.
+    interrupt()
+  }
+
+  private static func start(
+    _ slot: HardwareSlot, _ arena: inout DriverArena
+  ) -> UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>? {
+    do throws(DeviceFault) {
+      guard let driver = try EntropyDriver(try slot.transport(), memory: &arena, bufferByteCount: 64) else {
+        Hardware.line("cannot be used: the memory for devices is too small", slot)
+        return nil
+      }
+      let place = UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>.allocate(capacity: 1)
+      // Allocated once and never freed.
+      unsafe place.initialize(to: HardwareRandomness(driver))
+      return unsafe place
+    } catch {
+      Hardware.line("cannot be used as a source of entropy", error, slot)
+      return nil
+    }
+  }
+
+  /// The hardware has something to say.
+  private mutating func interrupt() {
+    // One that never stops is left: it interrupts again when it has news.
+    for _ in 0..<8 {
+      unsafe source.pointee.service()
+      if !Hardware.isInterrupting(hardware) { break }
+    }
+    if let fault = unsafe source.pointee.fault, !isFailureReported {
+      isFailureReported = true
+      Hardware.line("gives no entropy any more", fault, hardware)
+    }
+    for guest in 0..<transports.count {
+      transports[guest].poll()
+      if transports[guest].hasWork { Cores.serveLater(guest) }
+    }
+  }
+
+  mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
+    transports[guest].read(at: offset, byteCount: byteCount)
+  }
+
+  mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
+    transports[guest].take(value, at: offset, byteCount: byteCount)
+  }
+
+  mutating func serve(guest: Int) -> Bool { transports[guest].run() }
+
+  mutating func reset(guest: Int) { transports[guest].reset() }
+
+  mutating func isQuiescent(guest: Int) -> Bool { transports[guest].isReset }
+}
