@@ -15,6 +15,8 @@ END = b"guest 0 powered off"
 # Cases of the three lives: those of the ordinary and of the raced pass, and what follows the resets.
 CASES = 130
 ROUNDS_AFTER = 3
+# What the host says of a board without a disk and without a source of entropy.
+HARDWARE = re.compile("hardware disk|entropy device")
 
 
 def console(kernel, cores):
@@ -39,7 +41,7 @@ def console(kernel, cores):
 
 def verdict(text):
     """What is wrong with it, or an empty text."""
-    lines = re.findall(r"vireo: .*", text)
+    lines = [line for line in re.findall(r"vireo: .*", text) if not HARDWARE.search(line)]
     if lines != ["vireo: guest 0 restarts"] * 2 + ["vireo: guest 0 powered off"]:
         return f"the host said {lines}"
     said = re.sub(r"vireo: .*|[+\s]", "", text)

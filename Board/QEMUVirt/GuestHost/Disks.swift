@@ -94,7 +94,8 @@ struct Disks: DeviceKind, ~Copyable {
 
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
     let isLeft = transports[guest].take(value, at: offset, byteCount: byteCount)
-    publish(guest)
+    // §4.2.2: a device takes requests at QueueNotify, and at DRIVER_OK in Status those that waited for it.
+    if offset == 0x050 || offset == 0x070 { publish(guest) }
     return isLeft
   }
 
