@@ -41,6 +41,7 @@ struct PendingLine: InterruptLine {
 
 extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// Writes to the window; whether something was left beyond a budget.
+  @inline(__always)
   mutating func take(_ value: UInt64, at offset: Int, byteCount: Int) -> Bool {
     write(value, at: offset, byteCount: byteCount)
     return hasWork

@@ -48,6 +48,14 @@ enum Devices {
     switch slot {
     case 0: consoles.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     case 1: disks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    default: readSeldom(guest: guest, slot: slot, at: offset, byteCount: byteCount)
+    }
+  }
+
+  /// The same for devices that are not read often. Apart, so that the others cost less.
+  @inline(never)
+  private static func readSeldom(guest: Int, slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
+    switch slot {
     case 3: withRandomness { $0.read(guest: guest, at: offset, byteCount: byteCount) } ?? 0
     default: 0
     }
@@ -59,11 +67,20 @@ enum Devices {
       switch slot {
       case 0: consoles.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
       case 1: disks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
-      case 3:
-        withRandomness { $0.write(value, guest: guest, at: offset, byteCount: byteCount) } ?? false
-      default: false
+      default: writeSeldom(value, guest: guest, slot: slot, at: offset, byteCount: byteCount)
       }
     if isLeft { Cores.serveLater(guest) }
+  }
+
+  /// As `readSeldom`.
+  @inline(never)
+  private static func writeSeldom(
+    _ value: UInt64, guest: Int, slot: Int, at offset: Int, byteCount: Int
+  ) -> Bool {
+    switch slot {
+    case 3: withRandomness { $0.write(value, guest: guest, at: offset, byteCount: byteCount) } ?? false
+    default: false
+    }
   }
 
   /// Serves once what is left of a guest's work.

@@ -82,7 +82,8 @@ struct Disks: DeviceKind, ~Copyable {
   }
 
   /// Tells the hardware what came of a call of a guest's device.
-  private func publish(_ guest: Int) {
+  @inline(never)
+  private mutating func publish(_ guest: Int) {
     if let disk = hardware.disk(of: guest) { unsafe disk.shared.pointee.publish() }
   }
 
