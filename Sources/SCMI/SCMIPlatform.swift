@@ -112,8 +112,8 @@ public struct SCMIPlatform<
     }
   }
 
-  /// What is no command, or none that the agent has: says why not. The exception is version negotiation, whose
-  /// number lies beyond the tables.
+  /// What is no command, or none that the agent has: says why not. The exception is version negotiation,
+  /// whose number lies beyond the tables.
   @inline(never)
   private mutating func respondToUnusual(
     _ header: MessageHeader, _ agent: Int, _ request: RawSpan

@@ -49,8 +49,8 @@ public struct SharedArea {
     unsafe word(offset).pointee.store(value.littleEndian, ordering: .relaxed)
   }
 
-  /// Reads whole words up to `end` from `offset` on, each once, into memory of our own. Traps when they do not
-  /// fit.
+  /// Reads whole words up to `end` from `offset` on, each once, into memory of our own. Traps when they do
+  /// not fit.
   @inline(__always)
   func copyOut(_ offset: Int, _ end: Int, into target: inout MutableRawSpan) {
     precondition(offset >= 0 && offset <= end && (offset | end) & 3 == 0 && end <= byteCount, "no words")
