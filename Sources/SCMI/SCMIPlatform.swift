@@ -32,6 +32,7 @@ public struct SCMIPlatform<
   var groupOwners = [resourceLimit of UInt8](repeating: 0)
 
   /// A platform without agents.
+  @_optimize(size)
   public init(backend: consuming Backend) {
     precondition(agentLimit > 0 && agentLimit <= 32, "a platform has 1 to 32 agents")
     precondition(resourceLimit > 0 && resourceLimit <= 1024, "a kind has 1 to 1024 resources")
