@@ -74,16 +74,18 @@ static void make(machine *self, unsigned char *ram, uint32_t flags) {
   self->guest.ram = ram;
 #define REFUSED(field, value)                                                                                \
   bad = settings;                                                                                            \
-  bad.flags = VIREO_SCMI_DEVICE_EVENTS;                                                                             \
+  bad.flags = VIREO_SCMI_DEVICE_EVENTS; \
   bad.field = value;                                                                                         \
-  CHECK(vireo_scmi_device_create(self->storage, vireo_scmi_device_size(), &common, &bad, &self->guest.device) ==           \
+  CHECK(vireo_scmi_device_create(self->storage, vireo_scmi_device_size(), &common, &bad,                     \
+                                 &self->guest.device) == \
         VIREO_BAD_ARGUMENT)
   REFUSED(struct_size, 1);
   REFUSED(flags, 2);
   REFUSED(respond, NULL);
   REFUSED(has_event, NULL);
   REFUSED(next_event, NULL);
-  OK(vireo_scmi_device_create(self->storage, vireo_scmi_device_size(), &common, &settings, &self->guest.device));
+  OK(vireo_scmi_device_create(self->storage, vireo_scmi_device_size(), &common, &settings,
+                              &self->guest.device));
 }
 
 /* Sends a command with `room` bytes for the response; the response's length. */
