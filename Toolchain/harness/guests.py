@@ -83,6 +83,7 @@ def interact(options):
     print(f"  guests     {options.guests}, Linux {options.kernel or '6.12'}")
     print(f"  disk       {', '.join(options.disk) or 'a root file system of Debian; changes are not kept'}")
     print(f"  rings      {rings}")
+    print("  keys       Ctrl-T and a digit: that guest; Ctrl-T ?: the others")
     print("  end        Ctrl-A X\n", flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     filter_console(process.stdout.fileno(), symbols)

@@ -1,43 +1,112 @@
-// The consoles of the guests, on the board's UART: output of all, input to the first.
+// The consoles of the guests: each with a second port, on the UART and the ports of the console device.
 
 import DeviceTree
 import DeviceTypes
 import Machine
+import Platform
 import Virtio
 
 /// The guests' consoles.
 struct Consoles: DeviceKind, ~Copyable {
-  private typealias Transport = MMIODeviceTransport<ConsoleDevice<SerialPort, 1>, PendingLine, 4>
+  private typealias Transport = MMIODeviceTransport<ConsoleDevice<GuestConsole, 2>, PendingLine, 6>
   private static var slot: Int { 0 }
 
   private var transports: PerGuest<Transport>
+  private let terminal: TerminalReference
+  private let hardware: HardwareSlot?
 
-  init(_ setup: HostSetup) {
-    transports = PerGuest(count: setup.guestCount) {
-      Transport(
-        device: ConsoleDevice(backend: SerialPort(takesInput: $0 == 0)),
-        line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
+  init(_ setup: HostSetup, _ arena: inout DriverArena) {
+    let slot = HardwareSlots.last(.console)
+    var ports: HardwarePorts?
+    if let slot { ports = HardwarePorts(slot, &arena) }
+    hardware = ports == nil ? nil : slot
+    let terminal = TerminalReference(ConsoleTerminal(guestCount: setup.guestCount, ports: ports))
+    transports = PerGuest(count: setup.guestCount) { guest in
+      var device = ConsoleDevice<GuestConsole, 2>(backend: GuestConsole(guest: guest, terminal: terminal))
+      device.addPort(1, name: Self.name("vireo.1"), isOpen: false)
+      return Transport(
+        device: device, line: PendingLine(guest: guest, slot: Self.slot), memory: setup.memory(of: guest),
         transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+    }
+    self.terminal = terminal
+    if let hardware {
+      Hardware.listen(to: hardware, context: 0) { _ in Devices.consoles.with { $0.interrupt() } }
+      // What it had to say while it was set up was no edge for anybody.
+      Interrupts.pend(hardware.interrupt.identifier)
     }
   }
 
-  /// Something was typed. Called on the first core.
-  mutating func interrupt() {
-    transports[0].poll()
-    if transports[0].hasWork { Cores.serveLater(0) }
+  private static func name(_ text: StaticString) -> ConsolePortName {
+    ConsolePortName((0..<text.utf8CodeUnitCount).lazy.map { Serial.byte(of: text, at: $0) })
   }
+
+  /// Serves what was typed on the UART.
+  static func takeInput() {
+    while true {
+      // Guests are ended and started without a lock.
+      switch Devices.consoles.with({ $0.takeInput() }) {
+      case .restart(let guest): Guests.restart(guest)
+      case .powerOff(let guest): Guests.powerOff(guest)
+      default: return
+      }
+    }
+  }
+
+  private mutating func takeInput() -> ConsoleCommand {
+    let command = terminal.with { $0.takeInput() }
+    // A switch shows all at once.
+    _ = terminal.with { $0.drain(limit: 8192) }
+    pollAll()
+    return command
+  }
+
+  /// The board's console device has something to say.
+  private mutating func interrupt() {
+    guard let hardware else { return }
+    for _ in 0..<8 {
+      terminal.with { $0.ports!.poll() }
+      pollAll()
+      if !Hardware.isInterrupting(hardware) { return }
+    }
+    Interrupts.pend(hardware.interrupt.identifier)
+  }
+
+  private mutating func pollAll() {
+    for guest in 0..<transports.count {
+      let isOpen = terminal.with { $0.ports?.isOpen(guest, 1) ?? false }
+      transports[guest].device.setOpen(isOpen, port: 1)
+      transports[guest].poll()
+      if transports[guest].hasWork { Cores.serveLater(guest) }
+    }
+  }
+
+  /// Shows a part of what the guest printed. Returns whether there is more, and the guest is the one shown.
+  private mutating func show(_ guest: Int) -> Bool {
+    terminal.with { $0.drain(limit: 256) && $0.screen.focus == guest }
+  }
+
+  // MARK: Guests
 
   mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
     transports[guest].read(at: offset, byteCount: byteCount)
   }
 
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
-    transports[guest].take(value, at: offset, byteCount: byteCount)
+    let isLeft = transports[guest].take(value, at: offset, byteCount: byteCount)
+    return show(guest) || isLeft
   }
 
-  mutating func serve(guest: Int) -> Bool { transports[guest].run() }
+  mutating func serve(guest: Int) -> Bool {
+    let isMore = show(guest)
+    // Output that had no room may have some now.
+    transports[guest].poll()
+    return transports[guest].run() || isMore
+  }
 
-  mutating func reset(guest: Int) { transports[guest].reset() }
+  mutating func reset(guest: Int) {
+    transports[guest].reset()
+    terminal.with { $0.forgetInput(guest: guest) }
+  }
 
   mutating func isQuiescent(guest: Int) -> Bool { transports[guest].isReset }
 }

@@ -120,7 +120,7 @@ enum Cores {
   }
 
   private static func lookAtInput() {
-    if SerialInput.isReady { Devices.consoles.with { $0.interrupt() } }
+    if SerialInput.isReady { Consoles.takeInput() }
   }
 
   /// Brings a guest that no core runs to rest, and does with it what was asked for.

@@ -13,12 +13,15 @@ enum Devices {
   // Set once before any guest runs.
   nonisolated(unsafe) private static var consoleLock: Locked<Consoles>?
   nonisolated(unsafe) private static var diskLock: Locked<Disks>?
+  nonisolated(unsafe) private static var networkLock: Locked<Networks>?
   nonisolated(unsafe) private static var randomnessLock: Locked<GuestRandomness>?
 
   /// The consoles of all guests.
   static var consoles: Locked<Consoles> { unsafe consoleLock.unsafelyUnwrapped }
   /// The disks of all guests.
   static var disks: Locked<Disks> { unsafe diskLock.unsafelyUnwrapped }
+  /// The network interfaces of all guests.
+  static var networks: Locked<Networks> { unsafe networkLock.unsafelyUnwrapped }
 
   /// Calls `body` with the entropy devices of all guests, if there are any.
   static func withRandomness<Result>(_ body: (inout GuestRandomness) -> Result) -> Result? {
@@ -29,15 +32,16 @@ enum Devices {
   static func start(_ setup: HostSetup) {
     Hardware.find(setup.tree)
     var arena = DeviceMemory.lend()
-    unsafe consoleLock = Locked(Consoles(setup))
+    unsafe consoleLock = Locked(Consoles(setup, &arena))
     unsafe diskLock = Locked(Disks(setup, &arena))
+    unsafe networkLock = Locked(Networks(setup, &arena))
     if let randomness = GuestRandomness(setup, &arena) { unsafe randomnessLock = Locked(randomness) }
   }
 
   /// Whether there is a device behind window `slot`.
   static func hasDevice(slot: Int) -> Bool {
     switch slot {
-    case 0, 1: true
+    case 0, 1, 2: true
     case 3: unsafe randomnessLock != nil
     default: false
     }
@@ -56,6 +60,7 @@ enum Devices {
   @inline(never)
   private static func readSeldom(guest: Int, slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
     switch slot {
+    case 2: networks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     case 3: withRandomness { $0.read(guest: guest, at: offset, byteCount: byteCount) } ?? 0
     default: 0
     }
@@ -78,6 +83,7 @@ enum Devices {
     _ value: UInt64, guest: Int, slot: Int, at offset: Int, byteCount: Int
   ) -> Bool {
     switch slot {
+    case 2: networks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
     case 3: withRandomness { $0.write(value, guest: guest, at: offset, byteCount: byteCount) } ?? false
     default: false
     }
@@ -87,6 +93,7 @@ enum Devices {
   static func serve(guest: Int) {
     var isLeft = consoles.with { $0.serve(guest: guest) }
     isLeft = disks.with { $0.serve(guest: guest) } || isLeft
+    isLeft = networks.with { $0.serve(guest: guest) } || isLeft
     isLeft = withRandomness { $0.serve(guest: guest) } ?? false || isLeft
     if isLeft { Cores.serveLater(guest) }
   }
@@ -95,12 +102,14 @@ enum Devices {
   static func reset(guest: Int) {
     consoles.with { $0.reset(guest: guest) }
     disks.with { $0.reset(guest: guest) }
+    networks.with { $0.reset(guest: guest) }
     withRandomness { $0.reset(guest: guest) }
   }
 
   /// Whether those resets are complete.
   static func isQuiescent(guest: Int) -> Bool {
     consoles.with { $0.isQuiescent(guest: guest) } && disks.with { $0.isQuiescent(guest: guest) }
+      && networks.with { $0.isQuiescent(guest: guest) }
       && withRandomness { $0.isQuiescent(guest: guest) } ?? true
   }
 }

@@ -13,6 +13,7 @@
 // 128 MiB on.
 
 import DeviceTree
+import DeviceTypes
 import Hypervisor
 import Machine
 
@@ -61,6 +62,8 @@ struct GuestTable {
   /// The guest's first core, and how many it has.
   var firstCore: Int
   var coreCount: Int
+  /// Its address on the network: locally administered, and nobody else's there.
+  var address: MACAddress
 
   /// The guests of this board before any boot option: two cores for the first, one for each other.
   init(index: Int) {
@@ -73,6 +76,7 @@ struct GuestTable {
       base: Board.diskBase + UInt64(index) * Board.diskByteCount, size: Board.diskByteCount)
     firstCore = index == 0 ? 0 : index + 1
     coreCount = index == 0 ? 2 : 1
+    address = MACAddress(0x52, 0x54, 0, 0x76, 0x72, UInt8(index + 1))
   }
 
   static var treeByteCountMax: UInt64 { 0x1_0000 }

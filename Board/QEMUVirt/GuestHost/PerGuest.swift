@@ -12,6 +12,13 @@
     for i in 0..<count { unsafe (elements + i).initialize(to: make(i)) }
   }
 
+  /// Where the element of a guest stays, for those who reach one while another is being changed. Traps on one
+  /// that does not exist.
+  @unsafe func pointer(_ guest: Int) -> UnsafeMutablePointer<Element> {
+    precondition(guest >= 0 && guest < count, "no such guest")
+    return unsafe elements + guest
+  }
+
   /// The element of a guest. Traps on one that does not exist.
   subscript(guest: Int) -> Element {
     unsafeAddress {
