@@ -230,10 +230,11 @@ static inline void abuse_registers(driver *self) {
   CHECK(get(self, MAGIC) == 0x74726976);
 }
 
-/* Every saved state that differs from `bytes` in one byte, or is shorter, is restored or refused, and nothing
- * else happens. Leaves the device reset. */
+/* Every saved state that differs from `bytes` in one byte, or is shorter, and many that differ in several, are
+ * restored or refused, and nothing else happens. Leaves the device reset. */
 static inline void abuse_restore(driver *self, const unsigned char *bytes, size_t size) {
   unsigned char *changed = (unsigned char *)malloc(size + 1);
+  uint32_t random = 0x2545f491;
   size_t i;
   unsigned j;
   CHECK(changed != NULL);
@@ -249,6 +250,18 @@ static inline void abuse_restore(driver *self, const unsigned char *bytes, size_
       OK(vireo_device_run(self->device, NULL));
       OK(vireo_device_reset(self->device));
     }
+  }
+  for (i = 0; i < 2000; i++) {
+    memcpy(changed, bytes, size);
+    for (j = 0; j <= i % 8; j++) {
+      random = random * 1664525 + 1013904223;
+      changed[(random >> 8) % size] = (unsigned char)(i % 3 == 0 ? random >> 28 : random >> 4);
+    }
+    vireo_device_restore(self->device, changed, size);
+    for (j = 0; j < 4; j++) put(self, QUEUE_NOTIFY, j);
+    OK(vireo_device_poll(self->device));
+    OK(vireo_device_run(self->device, NULL));
+    OK(vireo_device_reset(self->device));
   }
   memcpy(changed, bytes, size);
   changed[size] = 0;
