@@ -6,7 +6,8 @@ public import Virtio
 
 /// A slot of the board.
 public struct HardwareSlot: Sendable {
-  /// Its place among the slots, which are ordered by address: on QEMU the N of `bus=virtio-mmio-bus.N`.
+  /// Its place among the slots of the device tree: on QEMU, whose tree has them in the order of their
+  /// addresses, the N of `bus=virtio-mmio-bus.N`.
   public let index: Int
   /// Its registers.
   public let registers: MMIORegion
@@ -44,25 +45,13 @@ public enum HardwareSlots {
     while let node = next, count < limit {
       let slot = try tree.virtioSlot(node)
       if let registers = MMIORegion(slot.registers) {
-        insert(registers, slot.interrupt)
+        unsafe slots[count] = HardwareSlot(index: count, registers: registers, interrupt: slot.interrupt)
+        unsafe slotCount += 1
       } else {
         unusable()
       }
       next = tree.node(compatibleWith: "virtio,mmio", after: node)
     }
-  }
-
-  /// Keeps the order of addresses, whatever that of the tree is.
-  private static func insert(_ registers: MMIORegion, _ interrupt: InterruptSource) {
-    var place = count
-    while place > 0, registers.base < slot(place - 1).registers.base {
-      let moved = slot(place - 1)
-      unsafe slots[place] = HardwareSlot(
-        index: place, registers: moved.registers, interrupt: moved.interrupt)
-      place -= 1
-    }
-    unsafe slots[place] = HardwareSlot(index: place, registers: registers, interrupt: interrupt)
-    unsafe slotCount += 1
   }
 
   /// The last slot before `end` with a device of that type, if there is one. QEMU fills the slots from the
