@@ -12,6 +12,7 @@ from machine import quoted
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest-files", "check")
 KERNEL_ADDRESS = 0x5000_0000
 INITRD_ADDRESS = 0x5800_0000
+PREFIX = "\x14"  # Ctrl-T, after which a key is for the host
 
 
 class Parts:
@@ -83,7 +84,7 @@ class GuestHost:
 
     has_switch = True
 
-    def __init__(self, parts, folder, guests=2, cores=3, rings="packed", echo=None):
+    def __init__(self, parts, folder, guests=2, cores=4, rings="packed", echo=None):
         self.folder, self.echo = folder, echo
         self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")))
                        for number in range(guests)]
@@ -96,18 +97,42 @@ class GuestHost:
         for number, guest in enumerate(self.guests):
             self.command += drive(f"disk{number}", guest.disk)
         self.command += host_network()
-        self.paths = [os.path.join(folder, f"console{number}") for number in range(guests)]
+        self.paths = {name: os.path.join(folder, name)
+                      for number in range(guests) for name in (f"vireo.{number}", f"vireo.{number}.1")}
         self.command += host_consoles(self.paths)
         self.process = None
         self.control = None
+        self.off_position = 0
 
     def start(self):
         log = open(os.path.join(self.folder, "qemu.log"), "ab")
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         self.control = Console(machine.connect(self.control_path, 60), "host", self.echo)
-        for guest, path in zip(self.guests, self.paths):
-            guest.attach(machine.connect(path, 60), self.echo)
+        for number, guest in enumerate(self.guests):
+            guest.attach(machine.connect(self.paths[f"vireo.{number}"], 60), self.echo)
+
+    def order(self, number, key):
+        """Types an order about a guest on the host's console; returns where the answer begins."""
+        position = self.control.position
+        self.control.send(f"{PREFIX}{number}{PREFIX}{key}")
+        return position
+
+    def wait_off(self, number):
+        """Waits until a guest has powered off."""
+        self.control.wait(rf"vireo: guest {number} powered off", 600, self.off_position)
+
+    def restart(self, number):
+        """Starts a guest whatever state it is in; returns where its new output begins."""
+        guest = self.guests[number]
+        console = guest.console.position
+        position = self.order(number, "r")
+        self.off_position = self.control.wait(rf"vireo: guest {number} restarts", 600, position).end()
+        return console
+
+    def connect_port(self, number):
+        """The other end of a guest's second console port."""
+        return machine.connect(self.paths[f"vireo.{number}.1"], 60)
 
     def stop(self):
         stop(self.process)
@@ -149,11 +174,12 @@ def host_network(features=""):
 
 
 def host_consoles(paths):
-    """The hardware console: a port for each guest, served as a socket."""
+    """The hardware console: ports by name, each served as a socket."""
     command = ["-device", f"virtio-serial-device,max_ports={len(paths) + 1}"]
-    for number, path in enumerate(paths):
-        command += ["-chardev", f"socket,id=console{number},path={quoted(path)},server=on,wait=off",
-                    "-device", f"virtserialport,chardev=console{number},nr={number + 1},name=vireo.{number}"]
+    for name, path in paths.items():
+        identifier = name.replace(".", "-")
+        command += ["-chardev", f"socket,id={identifier},path={quoted(path)},server=on,wait=off",
+                    "-device", f"virtserialport,chardev={identifier},name={name}"]
     return command
 
 
@@ -177,9 +203,10 @@ class Reference:
 
     def start_guest(self, number):
         guest = self.guests[number]
-        path = os.path.join(self.folder, f"console{number}")
-        if os.path.exists(path):
-            os.remove(path)
+        path, port = (os.path.join(self.folder, f"{kind}{number}") for kind in ("console", "port"))
+        for old in (path, port):
+            if os.path.exists(old):
+                os.remove(old)
         packed = "on" if self.rings == "packed" else "off"
         features = f"packed={packed}"
         command = [machine.QEMU, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", "512M",
@@ -188,7 +215,9 @@ class Reference:
                    "-kernel", self.kernel, "-initrd", self.initrd,
                    "-append", f"console=hvc0 vireo.guest={number}",
                    "-chardev", f"socket,id=console,path={quoted(path)},server=on,wait=off",
-                   "-device", f"virtio-serial-device,{features}", "-device", "virtconsole,chardev=console"]
+                   "-chardev", f"socket,id=port,path={quoted(port)},server=on,wait=off",
+                   "-device", f"virtio-serial-device,{features}", "-device", "virtconsole,chardev=console",
+                   "-device", "virtserialport,chardev=port,name=vireo.1"]
         command += drive("disk", guest.disk)
         command[-1] += "," + features
         command += host_network(f",{features}")
@@ -196,6 +225,10 @@ class Reference:
         self.processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         guest.attach(machine.connect(path, 60), self.echo)
+
+    def connect_port(self, number):
+        """The other end of a guest's second console port."""
+        return machine.connect(os.path.join(self.folder, f"port{number}"), 60)
 
     def wait_off(self, number):
         """Waits until a guest has powered off."""

@@ -74,7 +74,8 @@ def interact(options):
     disks = options.disk + [made.disk] * (options.guests - len(options.disk))
     rings = options.rings or "packed"
     append = guest_machine.host_options(made.kernel, made.initrd, options.guests, rings)
-    command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 1)
+    # Guest 0 has two cores, each other one; one more takes the interrupts of the hardware.
+    command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 2)
     for number, disk in enumerate(disks):
         mode = "" if number < len(options.disk) else ",snapshot=on"
         command += guest_machine.drive(f"disk{number}", disk, mode)
@@ -83,8 +84,8 @@ def interact(options):
     print(f"  guests     {options.guests}, Linux {options.kernel or '6.12'}")
     print(f"  disk       {', '.join(options.disk) or 'a root file system of Debian; changes are not kept'}")
     print(f"  rings      {rings}")
-    print("  keys       Ctrl-T and a digit: that guest; Ctrl-T ?: the others")
-    print("  end        Ctrl-A X\n", flush=True)
+    print("  keys       Ctrl-T and a digit: the console of that guest; r, o: restart it, power it off")
+    print("  end        Ctrl-A X, or poweroff in every guest\n", flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     filter_console(process.stdout.fileno(), symbols)
     return process.wait()

@@ -6,9 +6,11 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 
 import guest_image
+import truth
 from guest_console import GuestFailure
 from guest_host_side import Site
 
@@ -30,6 +32,7 @@ class Sizes:
         self.random_blocks = 200 if quick else 1000
         self.iperf_seconds = 3 if quick else 10
         self.file_mebibytes = 8 if quick else 64
+        self.port_bytes = 20_001 if quick else 300_001
         self.synced_files = 8 if quick else 40
         self.traffic_rounds = 2 if quick else 5
 
@@ -149,6 +152,22 @@ class Checks:
         self.first.shell.check(f"ping -c 3 -W 20 {addresses[1]}", 300)
         return " ".join(addresses)
 
+    def ports(self):
+        """multiport console: data both ways at a second port, while the first is in use"""
+        for number, guest in enumerate(self.machine.guests):
+            found = guest.shell.check("grep -l '^vireo[.]1$' /sys/class/virtio-ports/*/name").split("/")[4]
+            sent = truth.content(f"to guest {number}", self.sizes.port_bytes)
+            begun = guest.shell.begin(
+                f"head -c {len(sent)} /dev/{found} >/run/received; sha256sum /run/received; "
+                f"cat /run/received /run/received >/dev/{found}")
+            with self.machine.connect_port(number) as port:
+                threading.Thread(target=send, args=(port, sent), daemon=True).start()
+                received = receive(port, 2 * len(sent))
+            require(guest.shell.expect(begun, 900).split()[0] == self.site.sha256(sent),
+                    f"{guest.name} got other bytes than were sent")
+            require(received == sent + sent, f"other bytes came from {guest.name} than it sent")
+        return f"{self.sizes.port_bytes} bytes there, twice as many back, for each guest"
+
     def addresses(self):
         return [guest.address() for guest in self.machine.guests]
 
@@ -256,6 +275,28 @@ class Checks:
             time.sleep(0.5)
 
 
+def send(port, data):
+    try:
+        port.sendall(data)
+    except OSError:
+        pass  # the receiving end says what is missing
+
+
+def receive(port, count):
+    """What comes from a port, up to a number of bytes, or until nothing has come for long."""
+    port.settimeout(300)
+    data = b""
+    try:
+        while len(data) < count:
+            piece = port.recv(65536)
+            if not piece:
+                break
+            data += piece
+    except OSError:
+        pass
+    return data
+
+
 def synced(guest, start):
     return re.findall(r"synced ([0-9a-f]{64})\n", guest.console.since(start))
 
@@ -267,7 +308,7 @@ def rescheduled(shell):
     return [sum(column) for column in zip(*counts)]
 
 
-ROWS = ("root", "features", "cores", "disk", "discard", "trim", "entropy", "address", "download",
+ROWS = ("root", "features", "cores", "disk", "discard", "trim", "entropy", "ports", "address", "download",
         "iperf_guests", "iperf_outside", "offloads", "reboot", "power_off", "crash", "power_cut")
 
 
