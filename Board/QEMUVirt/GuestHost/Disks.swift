@@ -60,6 +60,12 @@ struct Disks: DeviceKind, ~Copyable {
       unsafe disk.shared.pointee.service()
       if !Hardware.isInterrupting(disk.slot) { break }
     }
+    finish(index)
+  }
+
+  /// Hands on what a hardware disk has done.
+  private mutating func finish(_ index: Int) {
+    guard let disk = hardware[index] else { return }
     report(index)
     for guest in 0..<transports.count where hardware.isDivided || guest == index {
       transports[guest].poll()
@@ -111,5 +117,19 @@ struct Disks: DeviceKind, ~Copyable {
     publish(guest)
   }
 
-  mutating func isQuiescent(guest: Int) -> Bool { transports[guest].isReset }
+  mutating func isQuiescent(guest: Int) -> Bool {
+    if transports[guest].isReset { return true }
+    checkProgress(hardware.isDivided ? 0 : guest)
+    return transports[guest].isReset
+  }
+
+  /// Looks every half minute whether a hardware disk still answers: nothing else would end the wait of a reset
+  /// for one that does not.
+  private mutating func checkProgress(_ index: Int) {
+    guard var disk = hardware[index], disk.nextCheck.hasPassed else { return }
+    disk.nextCheck = .after(milliseconds: 30_000)
+    hardware[index] = disk
+    unsafe disk.shared.pointee.checkProgress()
+    finish(index)
+  }
 }

@@ -12,6 +12,8 @@ import Wire
   let shared: UnsafeMutablePointer<SharedDisk<SlotRegisters>>
   /// Failures of it that were reported.
   var reportedFailureCount = 0
+  /// When to look again whether it still answers.
+  var nextCheck = Deadline.after(milliseconds: 0)
 }
 
 /// The disks of the board.
