@@ -218,6 +218,7 @@ if Context.environment["VIREO_FUZZ"] != nil {
   package.products.append(.library(name: "vireo-fuzz", type: .static, targets: ["FuzzTargets"]))
   package.targets.append(
     .target(
-      name: "FuzzTargets", dependencies: ["DeviceTypes", "Virtio", "Wire"], path: "Tests/Fuzz/Targets",
+      name: "FuzzTargets", dependencies: ["DeviceTypes", "SCMI", "Virtio", "Wire"],
+      path: "Tests/Fuzz/Targets",
       swiftSettings: common))
 }
