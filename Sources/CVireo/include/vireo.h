@@ -34,7 +34,8 @@
  * MEMORY
  *   Objects live in storage that the caller provides, moves nowhere and frees when it no longer uses them;
  *   there is nothing to destroy. No function allocates. All that the library may ask of its surroundings is
- *   memcmp, memcpy, memmove, memset, __stack_chk_fail and __stack_chk_guard, which any C library has.
+ *   memcmp, memcpy, memmove, memset, __stack_chk_fail and __stack_chk_guard, which any C library has. The
+ *   create functions need up to 64 KiB of stack, all others 16 KiB beside what their callbacks need.
  *
  * RETURN VALUE
  *   A vireo_status, unless said. A null pointer where none is allowed is VIREO_BAD_ARGUMENT.

@@ -39,13 +39,13 @@ struct BlockRequest: ~Copyable {
 
   /// The device-readable data.
   var readable: Span<GuestRange> {
-    @_lifetime(borrow self)
+    @inline(__always) @_lifetime(borrow self)
     get { segments.span.extracting(0..<readableCount) }
   }
 
   /// The device-writable data.
   var writable: Span<GuestRange> {
-    @_lifetime(borrow self)
+    @inline(__always) @_lifetime(borrow self)
     get { segments.span.extracting(readableCount..<count) }
   }
 
@@ -107,6 +107,7 @@ struct BlockRequest: ~Copyable {
   }
 
   /// The status is the last device-writable byte.
+  @inline(__always)
   private mutating func splitOffStatus() {
     let last = segments[count - 1]
     status = last.dropFirst(last.byteCount - 1)
