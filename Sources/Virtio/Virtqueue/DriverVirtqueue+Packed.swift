@@ -20,6 +20,51 @@ extension DriverVirtqueue {
   /// §2.8.21.1: writes the elements; the word of the first, which makes it available, comes last.
   @inline(__always)
   mutating func submitPacked(_ segments: Span<DMASegment>, readableCount: Int, token: UInt32) {
+    // An image has no room for two loops.
+    #if !os(none)
+      if Int(nextAvailable) &+ segments.count < Int(size) {
+        return submitPackedOnThisLap(segments, readableCount: readableCount, token: token)
+      }
+    #endif
+    submitPackedAcrossEnd(segments, readableCount: readableCount, token: token)
+  }
+
+  /// The same where the ring does not end within the buffer.
+  @inline(__always)
+  private mutating func submitPackedOnThisLap(
+    _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
+  ) {
+    let id = takePackedID()
+    let first = Int(nextAvailable) &* 16
+    var firstWord: UInt64 = 0
+    var total: UInt64 = 0
+    var readable: UInt64 = 0
+    let last = segments.count &- 1
+    let base = packedWord(0, id, availableMark)
+    for i in segments.indices {
+      let segment = segments[i]
+      var flags: UInt16 = i == last ? 0 : DescriptorFlag.next
+      total &+= UInt64(segment.byteCount)
+      if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
+      let word = base | packedWord(segment.byteCount, 0, flags)
+      let offset = first &+ i &* 16
+      descriptors.store64(segment.deviceAddress, offset)
+      if i == 0 { firstWord = word } else { descriptors.store64(word, offset &+ 8) }
+    }
+    nextAvailable &+= UInt16(segments.count)
+    record(
+      id, first &+ 8, firstWord, ringCount: UInt16(segments.count),
+      writable: writableByteCount(total, readable), token: token)
+  }
+
+  #if os(none)
+    @inline(__always)
+  #else
+    @inline(never)
+  #endif
+  private mutating func submitPackedAcrossEnd(
+    _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
+  ) {
     let id = takePackedID()
     let first = Int(nextAvailable) * 16 + 8
     var firstWord: UInt64 = 0
@@ -95,30 +140,33 @@ extension DriverVirtqueue {
 
   @inline(__always)
   mutating func reclaimPacked() throws(DeviceFault) -> UsedBuffer? {
-    if isInBatch { return try reclaimPackedInOrder() }
-    if inFlight == 0 { return nil }
-    let word = descriptors.loadAcquiring64(Int(nextUsed) * 16 + 8)
-    guard packedIsUsed(word) else { return nil }
-    let id = UInt16(truncatingIfNeeded: word >> 32)
-    guard id < size else { throw .unknownBuffer }
-    // §2.8.4: without WRITE the length is reserved. QEMU never sets it, so a length that the buffer can hold
-    // counts all the same, and one that it cannot is no fault.
-    let length = UInt32(truncatingIfNeeded: word)
-    let wrote = UInt16(truncatingIfNeeded: word >> 48) & DescriptorFlag.write != 0
-    let written = wrote || length <= slots[id].writableByteCount ? length : 0
-    if isInOrder {
-      // In flight, so the batch ends before anything that is submitted from here on.
-      guard slots[id].isInFlight != 0 else { throw .unknownBuffer }
-      batchEnd = id
-      batchByteCount = written
-      isInBatch = true
-      return try reclaimPackedInOrder()
+    if isInOrder { return try reclaimPackedInOrder() }
+    guard let (id, length, wrote) = try loadPackedUsed() else { return nil }
+    var written = length
+    if length > slots[id].writableByteCount {
+      guard !wrote else { throw .usedLengthTooLong }
+      written = 0
     }
-    let used = try retire(id, written: written)
+    let used = retire(id, written: written)
     slots[id].next = freeHead
     freeHead = id
     skip(slots[id].ringCount)
     return used
+  }
+
+  /// The used descriptor at the ring position: its buffer, which is in flight, its length, and whether WRITE
+  /// is set.
+  ///
+  /// §2.8.4: without WRITE the length is reserved. QEMU never sets it, so a length that the buffer can hold
+  /// counts all the same, and one that it cannot is no fault.
+  @inline(__always)
+  private func loadPackedUsed() throws(DeviceFault) -> (id: UInt16, length: UInt32, wrote: Bool)? {
+    if inFlight == 0 { return nil }
+    let word = descriptors.loadAcquiring64(Int(nextUsed) &* 16 &+ 8)
+    guard packedIsUsed(word) else { return nil }
+    let id = UInt16(truncatingIfNeeded: word >> 32)
+    guard id < size, slots[id].isInFlight != 0 else { throw .unknownBuffer }
+    return (id, UInt32(truncatingIfNeeded: word), word >> 48 & UInt64(DescriptorFlag.write) != 0)
   }
 
   @inline(__always)
@@ -133,9 +181,17 @@ extension DriverVirtqueue {
   /// §2.8.9: as in the split format; the oldest buffer is the one whose ID is the ring position.
   @inline(__always)
   private mutating func reclaimPackedInOrder() throws(DeviceFault) -> UsedBuffer? {
+    if !isInBatch {
+      // In flight, so the batch ends before anything that is submitted from here on.
+      guard let (id, length, wrote) = try loadPackedUsed() else { return nil }
+      batchEnd = id
+      batchByteCount = wrote || length <= slots[id].writableByteCount ? length : 0
+      isInBatch = true
+    }
     let id = nextUsed
     let isLast = id == batchEnd
-    let used = try retire(id, written: isLast ? batchByteCount : slots[id].writableByteCount)
+    let written = isLast ? batchByteCount : slots[id].writableByteCount
+    let used = retire(try checked(id, written), written: written)
     skip(slots[id].ringCount)
     if isLast { isInBatch = false }
     return used

@@ -76,7 +76,7 @@ extension DriverVirtqueue {
     }
     if isInOrder { return try reclaimSplitInOrder() }
     let (id, written) = try loadUsed()
-    let used = try retire(id, written: written)
+    let used = retire(try checked(id, written), written: written)
     slots[slots[id].tail].next = freeHead
     freeHead = id
     nextUsed &+= 1
@@ -103,7 +103,8 @@ extension DriverVirtqueue {
     let isLast = head == batchEnd
     // Else the named buffer lies beyond what the index says was used.
     guard isLast || nextUsed &+ 1 != knownUsed else { throw .unknownBuffer }
-    let used = try retire(head, written: isLast ? batchByteCount : slots[head].writableByteCount)
+    let written = isLast ? batchByteCount : slots[head].writableByteCount
+    let used = retire(try checked(head, written), written: written)
     oldest = (slots[head].tail &+ 1) & mask
     nextUsed &+= 1
     if isLast { isInBatch = false }

@@ -280,12 +280,18 @@ public struct DriverVirtqueue: ~Copyable {
     return UInt32(truncatingIfNeeded: total &- readable)
   }
 
-  /// The buffer of slot `id`, taken out of flight after checking the device's claim about it.
+  /// `id`, when the device's claim about that buffer can be true.
   @inline(__always)
-  mutating func retire(_ id: UInt16, written: UInt32) throws(DeviceFault) -> UsedBuffer {
+  func checked(_ id: UInt16, _ written: UInt32) throws(DeviceFault) -> UInt16 {
+    guard slots[id].isInFlight != 0 else { throw .unknownBuffer }
+    guard written <= slots[id].writableByteCount else { throw .usedLengthTooLong }
+    return id
+  }
+
+  /// The buffer of slot `id`, taken out of flight; the device's claim about it was checked.
+  @inline(__always)
+  mutating func retire(_ id: UInt16, written: UInt32) -> UsedBuffer {
     let slot = slots[id]
-    guard slot.isInFlight != 0 else { throw .unknownBuffer }
-    guard written <= slot.writableByteCount else { throw .usedLengthTooLong }
     slots[id].isInFlight = 0
     inFlight &-= 1
     freeCount &+= slot.ringCount
