@@ -28,8 +28,8 @@ def executions(dump):
     return counts
 
 
-def main():
-    folder, cell = pathlib.Path(sys.argv[1]), sys.argv[2]
+def executed(folder, cell):
+    """Heading, text and executions for one chain of each instruction that ran in `cell`, in program order."""
     dumps = [path for path in folder.glob("callgrind.out.*")
              if f"Client Request: {cell}\n" in path.read_text(errors="replace")]
     chains = {row[0]: int(row[1]) for row in report.read_table(folder / "count.tsv")}
@@ -45,19 +45,25 @@ def main():
     first = min(counts)
     distance = next(d for d in (first - a for a in sorted(addresses, reverse=True))
                     if d % 4096 == 0 and d >= 0 and all(a - d in addresses for a in counts))
-    shown, heading = 0, ""
+    heading = ""
     for line in text.splitlines():
         if line.endswith(">:"):
             heading = line.split(" ", 1)[1]
         match = code.match(line)
         count = counts.get(int(match[1], 16) + distance, 0) if match else 0
         if count:
-            if heading:
-                print(heading)
-                heading = ""
-            print(f"{count / chains[cell]:9.3f}  {match[2]}")
-            shown += count
-    print(f"{shown / chains[cell]:9.3f}  in all")
+            yield heading, match[2], count / chains[cell]
+
+
+def main():
+    shown, heading = 0, ""
+    for function, text, count in executed(pathlib.Path(sys.argv[1]), sys.argv[2]):
+        if function != heading:
+            print(function)
+            heading = function
+        print(f"{count:9.3f}  {text}")
+        shown += count
+    print(f"{shown:9.3f}  in all")
 
 
 if __name__ == "__main__":

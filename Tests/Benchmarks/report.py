@@ -193,12 +193,26 @@ def check(results):
     return wrong
 
 
+def check_fences(folder, results):
+    """Each batch costs one full fence: between publishing and looking at what the other side wants to hear.
+    No test on a few cores is sure to see it missing, so it is looked for in what ran."""
+    import listing  # it imports this module too
+    wrong = []
+    for cell in results.instructions:
+        if is_ours(cell) and cell.endswith("/b1n1"):
+            fences = sum(count for _, text, count in listing.executed(folder, cell)
+                         if text.split()[0] in ("lock", "mfence"))
+            if round(fences, 3) != 1:
+                wrong.append(f"{cell}: {fences:.3f} full fences for a batch of one")
+    return wrong
+
+
 def main():
     folder, ceilings = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     results = Results(folder)
     results.ceilings = {row[0]: float(row[1]) for row in read_table(ceilings)}
     if "--check" in sys.argv:
-        wrong = check(results)
+        wrong = check(results) + check_fences(folder, results)
     else:
         parts = ["Instructions a chain (ring 256, EVENT_IDX; b = batch, n = descriptors); heap calls a "
                  "chain; time as a ratio to the floor of the row, else ns:", instruction_table(results),

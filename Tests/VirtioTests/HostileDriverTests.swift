@@ -72,8 +72,17 @@ private let directBuffers: [HostileBuffer] = [
   HostileBuffer("a length of zero", .served(buffers: 1, bytes: 0)) {
     $0.offer([RawElement(address: $0.data, length: 0)])
   },
-  HostileBuffer("a length of zero behind memory", .fault(.addressOutsideMemory)) {
+  HostileBuffer("a length of zero at the end of memory", .served(buffers: 1, bytes: 0)) {
     $0.offer([RawElement(address: $0.memory.address + UInt64($0.memory.byteCount), length: 0)])
+  },
+  HostileBuffer("a length of zero behind memory", .fault(.addressOutsideMemory)) {
+    $0.offer([RawElement(address: $0.memory.address + UInt64($0.memory.byteCount) + 1, length: 0)])
+  },
+  HostileBuffer("a length of zero before memory", .fault(.addressOutsideMemory)) {
+    $0.offer([RawElement(address: $0.memory.address - 1, length: 0)])
+  },
+  HostileBuffer("up to the last byte of memory", .served(buffers: 1, bytes: 8)) {
+    $0.offer([RawElement(address: $0.memory.address + UInt64($0.memory.byteCount) - 8, length: 8)])
   },
   HostileBuffer("readable after writable", .fault(.readableAfterWritable)) {
     $0.offer([
@@ -152,6 +161,23 @@ private let indirectBuffers: [HostileBuffer] = [
   },
 ]
 
+/// INDIRECT where no tables were negotiated.
+private let forbiddenTables: [HostileBuffer] = [
+  HostileBuffer("an indirect descriptor", .fault(.invalidIndirectTable)) {
+    $0.offerIndirect(chain(2, at: $0.data))
+  },
+  HostileBuffer("an indirect descriptor with WRITE", .fault(.invalidIndirectTable)) {
+    $0.offerIndirect(chain(2, at: $0.data), flags: Flag.indirect | Flag.write)
+  },
+  HostileBuffer("an indirect descriptor after others", .fault(.invalidIndirectTable)) {
+    $0.offer([
+      RawElement(address: $0.data, length: 1, flags: Flag.next),
+      RawElement(address: $0.data, length: 1, flags: Flag.next | Flag.write),
+      RawElement(address: $0.data, length: 32, flags: Flag.indirect),
+    ])
+  },
+]
+
 private let availableRings: [HostileBuffer] = [
   HostileBuffer("the index jumps", only: .split, .fault(.availableIndexJumped)) { $0.expose([0], index: 9) },
   HostileBuffer("the index moves back", only: .split, .fault(.availableIndexJumped)) {
@@ -170,16 +196,27 @@ private let availableRings: [HostileBuffer] = [
 ]
 
 @Suite struct HostileDriverTests {
-  @Test(arguments: directBuffers + indirectBuffers + availableRings, [false, true])
-  func buffer(_ hostile: HostileBuffer, asAWhole: Bool) throws {
+  @Test(arguments: directBuffers + indirectBuffers + availableRings, Manner.allCases)
+  func buffer(_ hostile: HostileBuffer, manner: Manner) throws {
+    try check(hostile, manner, hostile.features)
+  }
+
+  @Test(
+    "A queue without indirect tables",
+    arguments: directBuffers + forbiddenTables + availableRings, Manner.allCases)
+  func simpleBuffer(_ hostile: HostileBuffer, manner: Manner) throws {
+    try check(hostile, manner, .eventIndex)
+  }
+
+  private func check(_ hostile: HostileBuffer, _ manner: Manner, _ features: Features) throws {
     for format in hostile.formats {
       let ring = RawRing(TestMemory(byteCount: 1 << 16), format, size: queueSize)
-      let features = hostile.features | ring.features
+      let features = features | ring.features
       var queue = DeviceVirtqueue(maximumSize: queueSize, memory: ring.memory.guest)
       try queue.makeReady(size: queueSize, at: ring.addresses, features: features)
       hostile.offer(ring)
       var steps = 0
-      let outcome = serve(&queue, steps: &steps, asAWhole: asAWhole)
+      let outcome = serve(&queue, steps: &steps, manner)
       #expect(outcome == hostile.expected, "\(format)")
       // A walk reads no more descriptors than the queue has, whatever it finds.
       #expect(steps <= Int(queueSize))

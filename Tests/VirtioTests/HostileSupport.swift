@@ -98,26 +98,45 @@ enum Outcome: Equatable {
   case served(buffers: Int, bytes: Int)
 }
 
-/// One service call: takes, walks and uses everything. `steps` counts the elements seen; a buffer is looked
-/// at as a whole or step by step.
-func serve(_ queue: inout DeviceVirtqueue, steps: inout Int, asAWhole: Bool = false) -> Outcome {
+/// How a device looks at its buffers.
+enum Manner: CaseIterable {
+  /// Each taken by itself, and its elements step by step.
+  case stepwise
+  /// Each taken by itself and looked at as a whole.
+  case whole
+  /// All of them in one call, each as a whole.
+  case service
+}
+
+/// One service call: takes, walks and uses everything. `steps` counts the elements seen.
+func serve(_ queue: inout DeviceVirtqueue, steps: inout Int, _ manner: Manner = .stepwise) -> Outcome {
   var buffers = 0
   var bytes = 0
-  do throws(DriverFault) {
-    while var chain = try queue.next() {
-      if asAWhole {
-        try chain.forEachDescriptor(queue) { (element) throws(DriverFault) in
-          steps += 1
-          bytes += Int(element.range.byteCount)
-        }
-      }
-      // Step by step, or nothing left.
-      while let element = try chain.nextDescriptor(queue) {
-        steps += asAWhole ? 1000 : 1
+  func look(
+    _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> UInt32? {
+    if manner != .stepwise {
+      try chain.forEachDescriptor(queue) { (element) throws(DriverFault) in
+        steps += 1
         bytes += Int(element.range.byteCount)
       }
-      try queue.use(chain, written: 0)
-      buffers += 1
+    }
+    // Step by step, or nothing left.
+    while let element = try chain.nextDescriptor(queue) {
+      steps += manner == .stepwise ? 1 : 1000
+      bytes += Int(element.range.byteCount)
+    }
+    return 0
+  }
+  do throws(DriverFault) {
+    if manner == .service {
+      buffers = try queue.serve(look)
+    } else {
+      while var chain = try queue.next() {
+        _ = try look(&chain, queue)
+        try queue.use(chain, written: 0)
+        buffers += 1
+      }
     }
   } catch {
     queue.stop()

@@ -200,9 +200,10 @@ final class ModelRings {
       complete(random.pick(0...parked.count))
     } else {
       device.budget = UInt16(random.oneIn(3) ? random.pick(1...4) : 256)
-      ending = try takeSome()
+      ending = try parked.isEmpty && random.oneIn(2) ? serveSome() : takeSome()
     }
-    let isMore = device.endService()
+    let isMore = device.endService() || device.needsService
+    device.needsService = false
     if !completing {
       // A device that leaves buffers comes back by itself; one that took all sleeps unless told otherwise.
       try check(ending != .left || !isMore, "more work than the device wanted")
@@ -262,7 +263,7 @@ final class ModelRings {
       available.removeFirst()
       // §2.7.9, §2.8.9: in order, what is taken later cannot be used earlier.
       let mustWait = features.contains(.inOrder) && !parked.isEmpty
-      try move(token, &chain)
+      try move(token, &chain, device)
       if mustWait || random.oneIn(2) {
         parked.append(ParkedBox(try device.park(chain), token))
       } else {
@@ -274,14 +275,35 @@ final class ModelRings {
     return appetite == 0 ? .left : .stopped
   }
 
+  /// The same in one call, for a device that is done with each buffer at once.
+  private func serveSome() throws -> Ending {
+    let before = used.count
+    var (ending, failure) = (Ending.none, (any Error)?.none)
+    let count = try device.serve { (chain, queue) throws(DriverFault) in
+      if available.isEmpty { throw .malformedRequest }
+      if random.oneIn(12) {
+        ending = .left
+        return nil
+      }
+      used.append(available.removeFirst())
+      do { try move(used.last!, &chain, queue) } catch { failure = failure ?? error }
+      return UInt32(buffers[used.last!].written.count)
+    }
+    if let failure { throw failure }
+    try check(count == used.count - before, "a wrong count of buffers")
+    return ending
+  }
+
   /// Reads the buffer's bytes and writes others, both in pieces.
-  private func move(_ token: Int, _ chain: inout DescriptorChain) throws {
+  private func move(
+    _ token: Int, _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
+  ) throws {
     var bytes: [UInt8] = []
     if !random.oneIn(8) {
       while true {
         var piece = ByteArray<24>()
         var span = piece.mutableBytes
-        let count = try chain.read(into: &span, device)
+        let count = try chain.read(into: &span, queue)
         for i in 0..<count { bytes.append(piece[i]) }
         if count < 24 { break }
       }
@@ -292,7 +314,7 @@ final class ModelRings {
       var piece = ByteArray<8>()
       piece.store(random.next(), at: 0)
       let count = min(left, 8)
-      let written = try chain.write(piece.bytes.extracting(first: count), device)
+      let written = try chain.write(piece.bytes.extracting(first: count), queue)
       try check(written == count, "too little room")
       for i in 0..<count { buffers[token].written.append(piece[i]) }
       left -= count

@@ -32,6 +32,8 @@ public struct GuestRegion {
 @safe
 public struct GuestMemory {
   @usableFromInline let first: GuestRegion
+  /// Address behind the first region's last byte: 0 when that is the last of all.
+  @usableFromInline let end: UInt64
   @usableFromInline let others: UnsafePointer<GuestRegion>?
   @usableFromInline let otherCount: Int
 
@@ -39,6 +41,7 @@ public struct GuestMemory {
   @inline(__always)
   public init(_ region: GuestRegion) {
     first = region
+    end = region.address &+ region.byteCount
     unsafe others = nil
     otherCount = 0
   }
@@ -61,18 +64,22 @@ public struct GuestMemory {
       }
     }
     unsafe first = regions[0]
+    end = first.address &+ first.byteCount
     unsafe others = regions.baseAddress! + 1
     otherCount = regions.count - 1
   }
 
+  var isOneRegion: Bool { otherCount == 0 }
+
   /// Whether the `byteCount` bytes at guest `address` lie wholly within the first region.
   @inlinable @inline(always)
-  func isInFirst(_ address: UInt64, byteCount: UInt32) -> Bool {
-    let offset = address &- first.address
-    return offset < first.byteCount && first.byteCount &- offset >= UInt64(byteCount)
+  func isInFirst(_ address: UInt64, byteCount: UInt64) -> Bool {
+    // What is left of the region from there on; more than all of it for an address outside.
+    let rest = end &- address
+    return rest <= first.byteCount && byteCount <= rest
   }
 
-  /// The `byteCount` bytes at guest `address`, which `isInFirst`.
+  /// The `byteCount` bytes at guest `address`, which are in the first region.
   @inlinable @inline(always)
   func rangeInFirst(_ address: UInt64, byteCount: UInt32) -> GuestRange {
     // In bounds of the region, whose owner promised the mapping.
@@ -83,11 +90,13 @@ public struct GuestMemory {
 
   /// The `byteCount` bytes at guest `address`, checked to lie wholly within one region.
   public func range(at address: UInt64, byteCount: UInt32) throws(DriverFault) -> GuestRange {
-    if isInFirst(address, byteCount: byteCount) { return rangeInFirst(address, byteCount: byteCount) }
+    if isInFirst(address, byteCount: UInt64(byteCount)) {
+      return rangeInFirst(address, byteCount: byteCount)
+    }
     for i in 0..<otherCount {
       let region = unsafe others![i]  // within the table of `otherCount` entries
       let offset = address &- region.address
-      if offset < region.byteCount, region.byteCount - offset >= UInt64(byteCount) {
+      if offset <= region.byteCount, region.byteCount - offset >= UInt64(byteCount) {
         return unsafe GuestRange(address: address, byteCount: byteCount, host: region.host + Int(offset))
       }
     }

@@ -59,6 +59,12 @@ struct RingArea {
   }
 
   @usableFromInline @inline(__always)
+  func loadAcquiring32(_ offset: Int) -> UInt32 {
+    let pointer = unsafe field(offset, 4).assumingMemoryBound(to: Atomic<UInt32>.self)
+    return unsafe UInt32(littleEndian: pointer.pointee.load(ordering: .acquiring))
+  }
+
+  @usableFromInline @inline(__always)
   func load64(_ offset: Int) -> UInt64 {
     let pointer = unsafe field(offset, 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     return unsafe UInt64(littleEndian: pointer.pointee.load(ordering: .relaxed))

@@ -20,11 +20,29 @@ public struct Descriptor {
 /// `DeviceVirtqueue.use`, `park` or `giveBack`; it cannot be copied, so it cannot be used twice.
 public struct DescriptorChain: ~Copyable {
   @usableFromInline var walk: DescriptorWalk
+  /// Split: index of the first descriptor.
+  @usableFromInline let head: UInt32
   /// What `read` or `write` left of the last descriptor.
   @usableFromInline var rest: RestOfDescriptor? = nil
 
   @inlinable @inline(always)
-  init(_ walk: DescriptorWalk) { self.walk = walk }
+  init(head: UInt32, stepLimit: UInt32, isPacked: Bool, isSimple: Bool = false) {
+    walk = DescriptorWalk(
+      offset: Int(head) * 16, stepLimit: stepLimit, isPacked: isPacked, isSimple: isSimple)
+    self.head = head
+  }
+
+  /// In a simple packed queue, at byte `offset` of the ring, where `flags` were read.
+  @inlinable @inline(always)
+  init(simplePacked offset: Int, flags: UInt32, stepLimit: UInt32) {
+    walk = DescriptorWalk(offset: offset, stepLimit: stepLimit, isPacked: true, isSimple: true)
+    walk.firstFlags = flags
+    head = 0
+  }
+
+  /// How many device-writable bytes the elements have that were walked so far.
+  @inline(always)
+  public var walkedWritableByteCount: UInt32 { walk.byteCount &- walk.readableByteCount }
 
   /// The next element, or nil after the last. What `read` or `write` left of a descriptor comes first.
   ///
@@ -52,15 +70,10 @@ public struct DescriptorChain: ~Copyable {
       try body(Descriptor(range: kept.range, isDeviceWritable: kept.isDeviceWritable))
     }
     if walk.isPacked {
-      try walk.followRing(PackedLinks.self, queue, body)
+      try walk.follow(PackedLinks.self, queue, body)
     } else {
-      try walk.followRing(SplitLinks.self, queue, body)
+      try walk.follow(SplitLinks.self, queue, body)
     }
-    if walk.source == .ended { return }
-    // What the fast way leaves.
-    var copy = walk
-    while let descriptor = try copy.nextOutOfLine(queue) { try body(descriptor) }
-    walk = copy
   }
 }
 

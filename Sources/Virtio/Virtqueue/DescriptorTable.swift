@@ -13,13 +13,13 @@ struct DescriptorTable {
 
 extension DeviceVirtqueue {
   /// The table that `raw` refers to, in a chain that may have `stepsLeft` more descriptors in the ring.
-  func table(_ raw: RawDescriptor, stepsLeft: UInt16) throws(DriverFault) -> DescriptorTable {
+  func table(_ raw: RawDescriptor, stepsLeft: UInt32) throws(DriverFault) -> DescriptorTable {
     guard indirectLimit != 0, raw.flags & DescriptorFlag.next == 0, raw.length > 0, raw.length & 15 == 0
     else {
       throw .invalidIndirectTable
     }
     let area = RingArea(try memory.range(at: raw.address, byteCount: raw.length))
-    let before = lastIndex &- inFlightDescriptors &- stepsLeft
+    let before = lastIndex &- inFlightDescriptors &- UInt16(truncatingIfNeeded: stepsLeft)
     if isPacked {
       // §2.8.19: an indirect descriptor stands alone, and all of its table is the chain.
       guard before == 0 else { throw .invalidIndirectTable }

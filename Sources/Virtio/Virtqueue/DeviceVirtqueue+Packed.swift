@@ -25,7 +25,7 @@ extension DeviceVirtqueue {
     chainsInFlight &+= 1
     // Descriptors in flight cannot be taken again, whatever their flags say by now.
     return DescriptorChain(
-      DescriptorWalk(first: nextAvailable, stepLimit: lastIndex &- inFlightDescriptors, isPacked: true))
+      head: UInt32(nextAvailable), stepLimit: UInt32(lastIndex &- inFlightDescriptors), isPacked: true)
   }
 
   /// Walks to the end of a chain and moves past it. Returns its buffer ID and its number of descriptors.
@@ -35,7 +35,7 @@ extension DeviceVirtqueue {
   ) throws(DriverFault) -> (id: UInt16, count: UInt16) {
     var stepsLeft = chain.walk.stepsLeft
     if chain.walk.source != .ended { stepsLeft = try stepsLeftAtEnd(chain.walk) }
-    let count = lastIndex &- inFlightDescriptors &- stepsLeft &+ 1
+    let count = lastIndex &- inFlightDescriptors &- UInt16(truncatingIfNeeded: stepsLeft) &+ 1
     var end = nextAvailable &+ count
     if end >= size {
       end &-= size
@@ -47,7 +47,7 @@ extension DeviceVirtqueue {
   }
 
   @usableFromInline @inline(never)
-  func stepsLeftAtEnd(_ walk: DescriptorWalk) throws(DriverFault) -> UInt16 {
+  func stepsLeftAtEnd(_ walk: DescriptorWalk) throws(DriverFault) -> UInt32 {
     var walk = walk
     while try walk.nextOutOfLine(self) != nil {}
     return walk.stepsLeft
@@ -72,6 +72,7 @@ extension DeviceVirtqueue {
       descriptors.store16(flags, offset + 14)
     } else {
       holdsFirst = true
+      service |= Service.begun
       heldFlags = flags
       heldPosition = nextUsed
     }
@@ -103,8 +104,8 @@ extension DeviceVirtqueue {
   }
 
   /// §2.8.10: whether the driver wants to hear of what this service call used.
-  @inline(__always)
-  private func isWanted(_ event: UInt32) -> Bool {
+  @usableFromInline
+  func isWanted(_ event: UInt32) -> Bool {
     let onSameLap = (heldFlags ^ usedMark) & DescriptorFlag.used == 0
     return PackedEvent.wanted(
       event, position: nextUsed, wrap: usedMark & DescriptorFlag.used != 0,

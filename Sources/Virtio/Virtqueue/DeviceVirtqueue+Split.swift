@@ -18,7 +18,7 @@ extension DeviceVirtqueue {
     guard head <= lastIndex else { throw .indexOutOfRange }
     remaining &-= 1
     availableWord &+= 1
-    return DescriptorChain(DescriptorWalk(first: head, stepLimit: lastIndex, isPacked: false))
+    return DescriptorChain(head: UInt32(head), stepLimit: mask, isPacked: false)
   }
 
   @inlinable @inline(always)
@@ -33,7 +33,7 @@ extension DeviceVirtqueue {
   @inline(__always)
   mutating func endSplit(_ tookAll: Bool) -> Bool {
     let publishes = nextUsed != publishedUsed
-    guard publishes || (tookAll && UInt32(awaited) != armedPosition) else { return false }
+    guard publishes || (tookAll && !isArmedSplit) else { return false }
     if publishes { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
     if tookAll {
       armedPosition = UInt32(awaited)
@@ -48,6 +48,13 @@ extension DeviceVirtqueue {
       publishedUsed = nextUsed
     }
     return tookAll && driverArea.load16(SplitRing.index) != awaited
+  }
+
+  /// Whether a notification was asked for at the entry that is awaited. The upper half of `armedPosition` has
+  /// no meaning here.
+  @inline(__always)
+  private var isArmedSplit: Bool {
+    armedPosition != .max && UInt16(truncatingIfNeeded: armedPosition) == awaited
   }
 
   /// §2.7.7.2 Used Buffer Notification Suppression.

@@ -41,7 +41,7 @@ public struct DeviceVirtqueue: ~Copyable {
   /// The largest size the device offers (QueueSizeMax), 0 for a queue that does not exist.
   public let maximumSize: UInt16
   /// Whether `makeReady` succeeded and no reset or fault came since.
-  public internal(set) var isReady = false
+  public internal(set) var isReady = false { didSet { chooseService() } }
   /// Number of descriptors while ready.
   public internal(set) var size: UInt16 = 0
   /// Buffers that one service call may take. At least 1.
@@ -52,7 +52,9 @@ public struct DeviceVirtqueue: ~Copyable {
   /// as work, and clears this.
   public var needsService = false
   /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
-  var isPaused = false
+  var isPaused = false { didSet { chooseService() } }
+  /// What `serve` has to do, and how many buffers are parked.
+  @usableFromInline var service = Service.any
   /// Never used. A value that holds an atomic has a place of its own, so a borrowed queue is passed by its
   /// address and not copied for each call.
   private let place = Atomic<UInt8>(0)
@@ -61,9 +63,13 @@ public struct DeviceVirtqueue: ~Copyable {
   @usableFromInline var driverArea = RingArea.none
   @usableFromInline var deviceArea = RingArea.none
   @usableFromInline var isPacked = false
-  var usesEventIndex = false
+  @usableFromInline var usesEventIndex = false
   /// The size less one; in the split format it turns an index into a position.
   @usableFromInline var lastIndex: UInt16 = 0
+  /// `lastIndex`, the byte offset of the descriptor there, and `size`, as the loops of `serve` want them.
+  @usableFromInline var mask: UInt32 = 0
+  @usableFromInline var lastOffset = 0
+  @usableFromInline var entryCount: UInt32 = 0
   /// Longest chain that may go through an indirect table; 0 where none was negotiated.
   var indirectLimit: UInt16 = 0
   var isInOrder = false
@@ -81,10 +87,10 @@ public struct DeviceVirtqueue: ~Copyable {
   @usableFromInline var availableWord: UInt32 = 0
   @usableFromInline var usedWord: UInt32 = 0
   /// Split: the used index as last published.
-  var publishedUsed: UInt16 = 0
+  @usableFromInline var publishedUsed: UInt16 = 0
   /// Where the ring was found to end and the next available buffer notification asked for, `UInt32.max` if
   /// nowhere. Asked again only at another position: a service that took nothing costs nothing.
-  var armedPosition: UInt32 = .max
+  @usableFromInline var armedPosition: UInt32 = .max
   /// Counts resets and stops, so that a buffer of an earlier life is recognised.
   public internal(set) var generation: UInt32 = 0
 
@@ -111,6 +117,27 @@ public struct DeviceVirtqueue: ~Copyable {
   // Without it, whoever ends the life of an array of queues destroys the atomic in each, and for that the
   // compiler of Swift 6.3.1 has no code in Embedded mode: it fails on any variable with a transport in it.
   deinit {}
+
+  /// Values of `service`: `any`, `split` or `packed`, and on top of that `begun`; parked buffers count in
+  /// its upper half.
+  @usableFromInline
+  enum Service {
+    /// No loop of its own: a queue with indirect tables, or over several regions of memory; also one that is
+    /// not ready or is paused.
+    @usableFromInline static var any: UInt32 { 0 }
+    @usableFromInline static var split: UInt32 { 1 }
+    @usableFromInline static var packed: UInt32 { 2 }
+    static var kinds: UInt32 { 3 }
+    /// A service call has begun: buffers were taken or used one by one, until `endService()`.
+    @usableFromInline static var begun: UInt32 { 4 }
+    @usableFromInline static var parked: UInt32 { 1 << 16 }
+  }
+
+  private mutating func chooseService() {
+    let isSimple = isReady && !isPaused && usesEventIndex && indirectLimit == 0 && memory.isOneRegion
+    let kind = isSimple ? (isPacked ? Service.packed : Service.split) : Service.any
+    service = service & ~Service.kinds | kind
+  }
 
   /// Where the next buffer is taken. Split: free-running index. Packed: ring offset.
   @inlinable @inline(always)
@@ -150,6 +177,9 @@ public struct DeviceVirtqueue: ~Copyable {
     deviceArea = RingArea(try memory.range(at: addresses.deviceArea, byteCount: layout.deviceAreaByteCount))
     self.size = size
     lastIndex = size &- 1
+    mask = UInt32(lastIndex)
+    lastOffset = Int(lastIndex) * 16
+    entryCount = UInt32(size)
     isPacked = format == .packed
     usesEventIndex = features.contains(.eventIndex)
     // §2.7.5.3.1 bounds a chain through an indirect table by the queue size "of the device".
@@ -160,6 +190,7 @@ public struct DeviceVirtqueue: ~Copyable {
 
   /// §2.6.1.1.1: back to the default state. Buffers in flight are forgotten; using them later does nothing.
   public mutating func reset() {
+    service = Service.any
     isReady = false
     isPaused = false
     needsService = false
@@ -218,25 +249,27 @@ public struct DeviceVirtqueue: ~Copyable {
       let (id, count) = try finishWalk(chain)
       usePacked(id: id, ringCount: count, written: written)
     } else {
-      useSplit(id: chain.walk.first, written: written)
+      useSplit(id: UInt16(truncatingIfNeeded: chain.head), written: written)
     }
   }
 
   /// Sets a buffer aside, to be used later and in any order. Throws as `use(_:written:)` does.
   @inline(__always)
   public mutating func park(_ chain: consuming DescriptorChain) throws(DriverFault) -> ParkedChain {
+    service &+= Service.parked
     if isPacked {
       let (id, count) = try finishWalk(chain)
       parkPacked(count)
       return ParkedChain(id: id, ringCount: count, generation: generation)
     }
-    return ParkedChain(id: chain.walk.first, ringCount: 0, generation: generation)
+    return ParkedChain(id: UInt16(truncatingIfNeeded: chain.head), ringCount: 0, generation: generation)
   }
 
   /// Marks a parked buffer as used. Does nothing when the queue was reset meanwhile.
   @inline(__always)
   public mutating func use(_ parked: consuming ParkedChain, written: UInt32) {
     guard parked.generation == generation else { return }
+    service &-= Service.parked
     if isPacked {
       inFlightDescriptors &-= parked.ringCount
       usePacked(id: parked.id, ringCount: parked.ringCount, written: written)
@@ -249,6 +282,7 @@ public struct DeviceVirtqueue: ~Copyable {
   /// and only before `endService()`; the next `next()` returns it again.
   public mutating func giveBack(_ parked: consuming ParkedChain) {
     guard parked.generation == generation else { return }
+    service &-= Service.parked
     remaining &+= 1
     if isPacked {
       chainsInFlight &-= 1
@@ -279,6 +313,7 @@ public struct DeviceVirtqueue: ~Copyable {
     remaining = 0
     isRefilled = false
     ranOut = false
+    service &= ~Service.begun
     return isPacked ? endPacked(tookAll) : endSplit(tookAll)
   }
 
@@ -287,6 +322,7 @@ public struct DeviceVirtqueue: ~Copyable {
   public mutating func spendBudget() {
     remaining = 0
     isRefilled = true
+    service |= Service.begun
     // The end of the service looks at the ring even if nothing was taken.
     armedPosition = .max
   }
@@ -306,6 +342,7 @@ public struct DeviceVirtqueue: ~Copyable {
     guard isReady, !isPaused else { return false }
     if !isRefilled {
       isRefilled = true
+      service |= Service.begun
       if isPacked {
         remaining = min(budget, size &- inFlightDescriptors)
       } else {

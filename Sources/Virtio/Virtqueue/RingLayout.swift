@@ -57,6 +57,13 @@ enum DescriptorFlag {
   static func flipped(_ mark: UInt16) -> UInt16 { mark ^ (available | used) }
 }
 
+/// The two marks of a descriptor of the packed format, in the width of a register.
+@usableFromInline
+enum PackedMark {
+  @usableFromInline static var used: UInt32 { 0x8000 }
+  @usableFromInline static var both: UInt32 { 0x8080 }
+}
+
 /// Offsets within the split format's rings.
 @usableFromInline
 enum SplitRing {
@@ -69,24 +76,25 @@ enum SplitRing {
   static func availableEntry(_ slot: UInt16) -> Int { 4 + 2 * Int(slot) }
   @usableFromInline @inline(__always)
   static func usedEntry(_ slot: UInt16) -> Int { 4 + 8 * Int(slot) }
-  @inline(__always)
+  @usableFromInline @inline(__always)
   static func usedEvent(_ size: UInt16) -> Int { 4 + 2 * Int(size) }
-  @inline(__always)
+  @usableFromInline @inline(__always)
   static func availableEvent(_ size: UInt16) -> Int { 4 + 8 * Int(size) }
 
   /// Whether moving an index from `old` to `new` passed the entry `event` (§2.7.7, §2.7.10).
-  @inline(__always)
+  @usableFromInline @inline(__always)
   static func passes(_ event: UInt16, from old: UInt16, to new: UInt16) -> Bool {
     new &- event &- 1 < new &- old
   }
 }
 
 /// Event suppression of the packed format (§2.8.14): offset and wrap bit in bits 0-15, flags in 16-17.
+@usableFromInline
 enum PackedEvent {
   // Values of the flags.
   static var enable: UInt32 { 0 }
-  static var disable: UInt32 { 1 }
-  static var descriptor: UInt32 { 2 }
+  @usableFromInline static var disable: UInt32 { 1 }
+  @usableFromInline static var descriptor: UInt32 { 2 }
 
   /// Asks for an event when ring position `offset` is reached with wrap counter `wrap`.
   @inline(__always)

@@ -57,26 +57,25 @@ public func service(
   unsafe drain(&devicePeer(device).pointee.queue, budget, &sum.pointee)
 }
 
+@inline(__always)
 private func drain(_ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inout UInt64) -> UInt32 {
   queue.budget = UInt16(truncatingIfNeeded: budget)
-  var count: UInt32 = 0
-  var total: UInt64 = 0
-  do throws(DriverFault) {
-    while var chain = try queue.next() {
-      var written: UInt32 = 0
-      try chain.forEachDescriptor(queue) { (descriptor) throws(DriverFault) in
-        total &+= descriptor.range.address &+ UInt64(descriptor.range.byteCount)
-        if descriptor.isDeviceWritable { written &+= descriptor.range.byteCount }
-      }
-      try queue.use(chain, written: written)
-      count &+= 1
+  @inline(always)
+  func look(
+    _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> UInt32? {
+    try chain.forEachDescriptor(queue) { (descriptor) throws(DriverFault) in
+      sum &+= descriptor.range.address &+ UInt64(descriptor.range.byteCount)
     }
-    _ = queue.endService()
+    return chain.walkedWritableByteCount
+  }
+  var count = 0
+  do throws(DriverFault) {
+    count = try queue.serve(look)
   } catch {
     queue.stop()
   }
-  sum &+= total
-  return count
+  return UInt32(truncatingIfNeeded: count)
 }
 
 /// A block device's part of a request: parse the header, write 64 bytes of data and the status.
