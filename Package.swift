@@ -180,7 +180,7 @@ if let board {
       .executableTarget(
         name: "GuestHost",
         dependencies: [
-          "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Randomness",
+          "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Randomness", "SCMI",
           "Virtio",
           "Wire",
         ],

@@ -88,6 +88,20 @@ class Checks:
                 f"not every CPU got interrupts of the other: {before}, {after}")
         return ""
 
+    def scmi(self):
+        """every guest is an SCMI agent over HVC, without a complaint of Linux's"""
+        for guest in self.machine.guests:
+            log = guest.shell.check("dmesg | grep -i scmi")
+            require("SCMI Protocol v2.1 'Vireo:guest host' Firmware version 0x1" in log,
+                    f"{guest.name} has not found the platform: {log}")
+            bad = re.findall(r".*(?:alformed|error|fail|timed out|unexpected).*", log)
+            require(not bad, f"the SCMI driver of {guest.name} complains: {bad}")
+            clocks = guest.shell.check("mountpoint -q /sys/kernel/debug || mount -t debugfs none "
+                                       "/sys/kernel/debug; cat /sys/kernel/debug/clk/clk_summary")
+            require(re.search(r"^ *system-counter .* 62500000 ", clocks, re.M),
+                    f"the counter is not among the clocks: {clocks}")
+        return ""
+
     # --- Disk ---
 
     def disk(self):
@@ -308,7 +322,8 @@ def rescheduled(shell):
     return [sum(column) for column in zip(*counts)]
 
 
-ROWS = ("root", "features", "cores", "disk", "discard", "trim", "entropy", "ports", "address", "download",
+ROWS = ("root", "features", "cores", "scmi", "disk", "discard", "trim", "entropy", "ports", "address",
+        "download",
         "iperf_guests", "iperf_outside", "offloads", "reboot", "power_off", "crash", "power_cut")
 
 

@@ -126,6 +126,7 @@ enum Cores {
   /// Brings a guest that no core runs to rest, and does with it what was asked for.
   private static func settle(_ guest: Int) {
     Devices.reset(guest: guest)
+    Control.reset(guest: guest)
     while !Devices.isQuiescent(guest: guest) { _ = serveInterrupt(guest) }
     GuestHost.withGuest(guest) { $0.resetSharedInterrupts() }
     let life = GuestHost.life(of: guest)

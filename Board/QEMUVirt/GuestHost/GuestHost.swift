@@ -48,6 +48,7 @@ enum GuestHost {
     // From here on this core takes interrupts only where it asks for them.
     machine_mask_all()
     Devices.start(setup)
+    Control.start(guestCount: setup.guestCount)
     let place = UnsafeMutablePointer<Guest>.allocate(capacity: setup.guestCount)
     for i in 0..<setup.guestCount {
       let table = setup.tables[i]
@@ -59,12 +60,15 @@ enum GuestHost {
     try Cores.start(setup, redistributors)
   }
 
-  /// The translations of a guest: its RAM is mapped one to one, and nothing else is.
+  /// The translations of a guest: its RAM is mapped one to one, and the page of its agent.
   private static func translation(_ table: GuestTable) throws(GuestError) -> StageTwo<TablePool> {
     do throws(StageTwoError) {
       var tables = try StageTwo(TablePool())
       try tables.map(
         guest: table.memory.base, physical: table.memory.base, byteCount: table.memory.size, .normal)
+      try tables.map(
+        guest: Control.address, physical: Control.page(of: table.index), byteCount: Control.pageByteCount,
+        .uncached)
       return tables
     } catch {
       throw .notMappable

@@ -5,6 +5,7 @@ import DeviceTree
 /// Writes device trees for guests.
 enum GuestTree {
   private static var controllerHandle: UInt32 { 1 }
+  private static var sharedMemoryHandle: UInt32 { 2 }
 
   /// Writes the tree of `guest` at its place in guest memory. Returns its length.
   static func write(
@@ -24,6 +25,7 @@ enum GuestTree {
     writer.endNode()
     controller(guest, &writer)
     timerAndFirmware(&writer)
+    control(&writer)
     for slot in 0..<Devices.count where Devices.hasDevice(slot: slot) { virtio(guest, slot, &writer) }
     return try writer.finish()
   }
@@ -105,6 +107,40 @@ enum GuestTree {
     writer.beginNode("psci")
     writer.property("compatible", string: "arm,psci-1.0\0arm,psci-0.2")
     writer.property("method", string: "hvc")
+    writer.endNode()
+  }
+
+  /// The SCMI agent that the guest is: its memory, and the call by which it rings.
+  private static func control(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("sram", at: Control.address)
+    writer.property("compatible", string: "mmio-sram")
+    writer.property("reg", numbers: [Control.address, Control.pageByteCount])
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [1])
+    writer.property(
+      "ranges", cells: [0, 0, UInt32(Control.address), UInt32(Control.pageByteCount)])
+    writer.beginNode("scmi-shmem", at: 0)
+    writer.property("compatible", string: "arm,scmi-shmem")
+    writer.property("reg", cells: [0, UInt32(Control.areaByteCount)])
+    writer.property("phandle", cells: [sharedMemoryHandle])
+    writer.endNode()
+    writer.endNode()
+    writer.beginNode("firmware")
+    writer.beginNode("scmi")
+    writer.property("compatible", string: "arm,scmi-smc")
+    writer.property("arm,smc-id", cells: [Control.functionID])
+    writer.property("shmem", cells: [sharedMemoryHandle])
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [0])
+    writer.beginNode("protocol", at: 0x14)
+    writer.property("reg", cells: [0x14])
+    writer.property("#clock-cells", cells: [1])
+    writer.endNode()
+    writer.beginNode("protocol", at: 0x15)
+    writer.property("reg", cells: [0x15])
+    writer.property("#thermal-sensor-cells", cells: [1])
+    writer.endNode()
+    writer.endNode()
     writer.endNode()
   }
 

@@ -1,6 +1,7 @@
 // Where everything is on this board, and what each guest gets of it: the one place to change.
 //
 //   0x0800_0000  interrupt controller, UART, virtio-mmio of the board
+//   0x0b00_0000  for guests: shared memory of their SCMI agents, a page that the host has on its heap
 //   0x4020_0000  this image
 //   0x4800_0000  QEMU's device tree
 //   0x4900_0000  the trace, 16 MiB, where it is asked for

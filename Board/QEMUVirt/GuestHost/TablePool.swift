@@ -3,13 +3,13 @@
 import Hypervisor
 
 /// Translation tables in memory of the image, all from one pool: three for each guest whose RAM lies in two
-/// blocks of 1 GiB, and one for each such block of the host's own.
+/// blocks of 1 GiB, two for its page of shared memory, and one for each such block of the host's own.
 struct TablePool: TablePages, ~Copyable {
-  private static let capacity = 16
+  private static let capacity = 24
   private static let pageByteCount: UInt64 = 4096
   // Only the first core writes them, before a walker reads them. One page more than the capacity, to find a
   // page boundary in.
-  nonisolated(unsafe) private static var storage = InlineArray<8704, UInt64>(repeating: 0)
+  nonisolated(unsafe) private static var storage = InlineArray<12800, UInt64>(repeating: 0)
   nonisolated(unsafe) private static var used = 0
   private let base: UInt64
 

@@ -127,6 +127,7 @@ enum Traps {
     let (guest, core) = (Int(context.guest), Int(context.core))
     let action = GuestHost.life(of: guest).with { $0.call(x0, x1, x2, x3, core: core) }
     switch action {
+    case .result(-1): context.x.0 = Control.call(guest, x0, x1, x2)  // NOT_SUPPORTED: none of PSCI's
     case .result(let value): context.x.0 = UInt64(bitPattern: value)
     case .wait:
       machine_wait_for_interrupt()
