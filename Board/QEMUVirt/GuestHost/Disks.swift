@@ -123,8 +123,8 @@ struct Disks: DeviceKind, ~Copyable {
     return transports[guest].isReset
   }
 
-  /// Looks every half minute whether a hardware disk still answers: nothing else would end the wait of a reset
-  /// for one that does not.
+  /// Looks every half minute whether a hardware disk still answers: nothing else would end the wait of a
+  /// reset for one that does not.
   private mutating func checkProgress(_ index: Int) {
     guard var disk = hardware[index], disk.nextCheck.hasPassed else { return }
     disk.nextCheck = .after(milliseconds: 30_000)
