@@ -51,6 +51,10 @@ struct NetworkUplink: ~Copyable {
   private var isBroken = false
   /// Guests of which a frame was sent, a bit each.
   private var news: UInt32 = 0
+  /// Frames that were sent, how many of them at the last look for progress, and when the next one is.
+  private var sentCount: UInt64 = 0
+  private var checkedCount: UInt64 = 0
+  private var nextCheck = Deadline.after(milliseconds: 0)
   /// Frames of guests that could not be sent.
   var droppedCount: UInt64 = 0
 
@@ -168,6 +172,7 @@ struct NetworkUplink: ~Copyable {
 
   /// A frame that one of a guest's became is sent, or lost.
   private mutating func finish(_ guest: Int, _ tag: Int) {
+    sentCount &+= 1
     senders[guest].inFlight -= 1
     senders[guest].left[tag] -= 1
     guard senders[guest].left[tag] == 0 else { return }
@@ -208,6 +213,20 @@ struct NetworkUplink: ~Copyable {
   mutating func acknowledge() {
     if isBroken { return }
     do throws(DeviceFault) { _ = try driver.acknowledgeInterrupt() } catch { fail(error) }
+  }
+
+  /// The reset of a guest begins, which may wait for its frames.
+  mutating func beginWait() {
+    checkedCount = sentCount
+    nextCheck = .after(milliseconds: 30_000)
+  }
+
+  /// Looks every half minute of such a wait whether the hardware still sends: nothing else would end it for one
+  /// that does not.
+  mutating func checkProgress(of guest: Int) {
+    guard !isBroken, senders[guest].inFlight != 0, nextCheck.hasPassed else { return }
+    if checkedCount == sentCount { fail(.commandTimedOut) }
+    beginWait()
   }
 
   /// The hardware broke the protocol: it is reset and used no more, and what it had is lost.

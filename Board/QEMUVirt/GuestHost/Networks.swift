@@ -110,12 +110,15 @@ struct Networks: DeviceKind, ~Copyable {
   }
 
   mutating func reset(guest: Int) {
+    uplink?.with { $0.beginWait() }
     transports[guest].reset()
     fabric.with { $0.forget(guest: guest) }
   }
 
   mutating func isQuiescent(guest: Int) -> Bool {
     settle()
+    if transports[guest].isReset { return true }
+    uplink?.with { $0.checkProgress(of: guest) }
     return transports[guest].isReset
   }
 }
