@@ -221,8 +221,8 @@ struct NetworkUplink: ~Copyable {
     nextCheck = .after(milliseconds: 30_000)
   }
 
-  /// Looks every half minute of such a wait whether the hardware still sends: nothing else would end it for one
-  /// that does not.
+  /// Looks every half minute of such a wait whether the hardware still sends: nothing else would end it for
+  /// one that does not.
   mutating func checkProgress(of guest: Int) {
     guard !isBroken, senders[guest].inFlight != 0, nextCheck.hasPassed else { return }
     if checkedCount == sentCount { fail(.commandTimedOut) }
