@@ -32,6 +32,8 @@ struct PortState: ~Copyable {
   /// The driver answered with a successful PORT_READY.
   var isReady = false
   var isDriverOpen = false
+  /// The driver opened its end in this call: input may be waiting for it.
+  var hasJustOpened = false
   /// What the last PORT_OPEN to the driver said.
   var isShownOpen = false
   /// Bits of `PortMessage`.
@@ -63,6 +65,7 @@ struct PortState: ~Copyable {
     isAnnounced = false
     isReady = false
     isDriverOpen = false
+    hasJustOpened = false
     isShownOpen = false
   }
 }
@@ -214,6 +217,7 @@ extension ConsoleDevice where Backend: ~Copyable {
   mutating func setDriverOpen(_ isOpen: Bool, _ port: Int) {
     if ports[port].isDriverOpen == isOpen { return }
     ports[port].isDriverOpen = isOpen
+    ports[port].hasJustOpened = isOpen
     backend.setDriverOpen(isOpen, port: port)
   }
 

@@ -65,6 +65,11 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
       try sendMessages(&context.queues[index])
     case ConsoleQueue.controlTransmit:
       try receiveMessages(&context.queues[index])
+      for port in 0..<portCount where ports[port].hasJustOpened {
+        ports[port].hasJustOpened = false
+        // Its buffers were made available before, and the driver does not announce them again.
+        context.queues[ConsoleQueue.receive(port)].needsService = true
+      }
       try sendMessages(&context.queues[ConsoleQueue.controlReceive])
     default:
       let port = ConsoleQueue.port(index)
