@@ -6,10 +6,10 @@ void guest_main(u64 tree) {
   (void)tree;
   if (base() >= OTHER_MEMORY) {
     for (u64 start = ticks(); ticks() - start < 6000000;) {}
-    expect(request(0, 0, DATA, 512) == 255, 'q'); /* no queue, no answer */
+    int is_silent = request(0, 0, DATA, 512) == 255; /* no queue, no answer */
     start_rings();
-    expect(request(0, 0, DATA, 512) == 0, 'r');
-    hvc(OFF, 0, 0, 0);
+    if (is_silent && request(0, 0, DATA, 512) == 0) hvc(OFF, 0, 0, 0);
+    for (;;) {} /* which the test takes for a failure */
   }
   __asm__ volatile("msr vbar_el1, xzr\n\tisb\n\tbr xzr" ::: "memory");
 }

@@ -1,5 +1,5 @@
 /* The guest beside the hostile one: its memory, its disk and its interrupts stay what it made of them. Says
-   '+' for each round that finds them so, and what it found else, for ever. */
+   '+' for each round that finds them so; once it found something else, that is said in every round. */
 #include "hostile.h"
 
 #define MEMORY (base() + 0x2000000)
@@ -34,17 +34,18 @@ void witness(void) {
   start_rings();
   /* No interrupt for used buffers: none is then right at all. */
   write16(AVAILABLE, 1);
+  char wrong = '+';
   for (u64 round = 0;; round++) {
     fill(MEMORY, MEMORY_SIZE, round);
     fill(DATA, SECTORS * 512, round);
-    if (request(1, 128, DATA, SECTORS * 512) != 0) put('W');
+    if (request(1, 128, DATA, SECTORS * 512) != 0) wrong = 'W';
     fill(DATA, SECTORS * 512, ~round);
-    if (request(0, 128, DATA, SECTORS * 512) != 0) put('R');
-    if (!holds(DATA, SECTORS * 512, round)) put('D');
-    if (!holds(MEMORY, MEMORY_SIZE, round)) put('M');
-    if (record()->interrupts != 0) put('I');
-    if (record()->count != 0) put('X');
-    put('+');
+    if (request(0, 128, DATA, SECTORS * 512) != 0) wrong = 'R';
+    if (!holds(DATA, SECTORS * 512, round)) wrong = 'D';
+    if (!holds(MEMORY, MEMORY_SIZE, round)) wrong = 'M';
+    if (record()->interrupts != 0) wrong = 'I';
+    if (record()->count != 0) wrong = 'X';
+    put(wrong);
     put('\n');
   }
 }
