@@ -93,7 +93,7 @@ enum DiskTask {
       throw Report.failed("the memory for devices is too small")
     }
     let total = driver.sectorCount * UInt64(sectorByteCount)
-    var tokens = InlineArray<4, BlockToken?>(repeating: nil)
+    var tokens = InlineArray<4, BlockToken?> { _ in nil }
     var asked: UInt64 = 0
     var chunk = 0
     while hash.byteCount < total {

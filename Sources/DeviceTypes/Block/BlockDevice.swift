@@ -44,6 +44,10 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
     self.backend = backend
   }
 
+  // Requests and slots have places of their own, which Embedded code of Swift 6.3.1 in another module cannot
+  // destroy as parts of this.
+  deinit {}
+
   /// What the backend can do, and what the device does by itself.
   public var offeredFeatures: Features { properties.features(queueCount: queueCount) }
 

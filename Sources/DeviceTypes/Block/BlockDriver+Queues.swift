@@ -81,7 +81,7 @@ struct BlockQueues: ~Copyable {
   var chainLength = Int.max
   /// Sectors of the device, as last read.
   var sectorCount: UInt64 = 0
-  var requests = [32 of BlockRequestRecord](repeating: BlockRequestRecord())
+  var requests = [32 of BlockRequestRecord] { _ in BlockRequestRecord() }
   var fragments = [64 of BlockFragment](repeating: BlockFragment())
   var segments = [128 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
   // One bit each.
