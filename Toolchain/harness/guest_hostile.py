@@ -49,7 +49,7 @@ def verdict(text):
     lines = re.findall(r"vireo: guest \d (?:restarts|powered off|crashed)", text)
     if lines != ["vireo: guest 0 restarts"] * 2 + ["vireo: guest 0 powered off"]:
         return f"the host said {lines}"
-    said = re.sub(r"vireo: .*|[+\s]", "", text)
+    said = re.sub(r"vireo: .*|\[guest \d\]|[+\s]", "", text)
     if not re.fullmatch(r"1\.+2\.+3\.+", said) or said.count(".") < CASES:
         return f"the hostile guest said {said}, with {said.count('.')} cases, not {CASES}"
     if "+" not in text.partition(END.decode())[2]:
