@@ -230,8 +230,8 @@ static inline void abuse_registers(driver *self) {
   CHECK(get(self, MAGIC) == 0x74726976);
 }
 
-/* Every saved state that differs from `bytes` in one byte, or is shorter, and many that differ in several, are
- * restored or refused, and nothing else happens. Leaves the device reset. */
+/* Every saved state that differs from `bytes` in one byte, or is shorter, and many that differ in several,
+ * are restored or refused, and nothing else happens. Leaves the device reset. */
 static inline void abuse_restore(driver *self, const unsigned char *bytes, size_t size) {
   unsigned char *changed = (unsigned char *)malloc(size + 1);
   uint32_t random = 0x2545f491;
