@@ -3,8 +3,9 @@
 //! an object that owns its storage and its backend. A driver of a few lines stands for the guest.
 
 use std::alloc::{alloc, dealloc, Layout};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_void;
 use std::mem::size_of;
+use std::os::raw::{c_char, c_int};
 use std::ptr::{null_mut, NonNull};
 
 // ---- vireo.h, as far as it is used here
