@@ -7,9 +7,11 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import guest_machine
+import guest_trace
 import guests_check
 import machine
 from symbols import Symbols, filter_console
@@ -26,6 +28,7 @@ def main():
     parser.add_argument("--kernel", help="6.12, 7.3, built, or a file")
     parser.add_argument("--rings", choices=("split", "packed"), help="the ring format that is offered")
     parser.add_argument("--disk", action="append", default=[], help="a guest's disk, a raw image")
+    parser.add_argument("--trace", help="where to write a trace, when all guests are off")
     parser.add_argument("--only", default="", help="with --check: only the rows whose name contains this")
     parser.add_argument("--verbose", action="store_true", help="with --check: show every console")
     options = parser.parse_args()
@@ -71,9 +74,10 @@ def interact(options):
     """The guests with the host's console on this terminal."""
     made = parts(options.kernel or "6.12")
     symbols = Symbols(machine.IMAGE + ".elf", os.environ["VIREO_TOOLCHAIN"], os.environ["VIREO_TOP"])
-    disks = options.disk + [made.disk] * (options.guests - len(options.disk))
+    disks = [os.path.abspath(disk) for disk in options.disk] + [made.disk] * (options.guests - len(options.disk))
     rings = options.rings or "packed"
     append = guest_machine.host_options(made.kernel, made.initrd, options.guests, rings)
+    append += " trace" if options.trace else ""
     # Guest 0 has two cores, each other one; one more takes the interrupts of the hardware.
     command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 2)
     for number, disk in enumerate(disks):
@@ -86,9 +90,15 @@ def interact(options):
     print(f"  rings      {rings}")
     print("  keys       Ctrl-T and a digit: the console of that guest; r, o: restart it, power it off")
     print("  end        Ctrl-A X, or poweroff in every guest\n", flush=True)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    filter_console(process.stdout.fileno(), symbols)
-    return process.wait()
+    # The guest host writes its trace where QEMU runs.
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder)
+        filter_console(process.stdout.fileno(), symbols)
+        status = process.wait()
+        if options.trace and status == 0:
+            guest_trace.main(os.path.join(folder, "vireo-trace.bin"), options.trace)
+            print(f"trace: {options.trace}; open it at ui.perfetto.dev")
+    return status
 
 
 if __name__ == "__main__":
