@@ -74,7 +74,8 @@ def interact(options):
     """The guests with the host's console on this terminal."""
     made = parts(options.kernel or "6.12")
     symbols = Symbols(machine.IMAGE + ".elf", os.environ["VIREO_TOOLCHAIN"], os.environ["VIREO_TOP"])
-    disks = [os.path.abspath(disk) for disk in options.disk] + [made.disk] * (options.guests - len(options.disk))
+    disks = [os.path.abspath(disk) for disk in options.disk]
+    disks += [made.disk] * (options.guests - len(disks))
     rings = options.rings or "packed"
     append = guest_machine.host_options(made.kernel, made.initrd, options.guests, rings)
     append += " trace" if options.trace else ""
