@@ -204,13 +204,21 @@ if let board {
   }
 }
 
+// A board for the SCMI platform that the benchmark and the fuzz targets share.
+if Context.environment["VIREO_BENCH"] != nil || Context.environment["VIREO_FUZZ"] != nil {
+  package.targets.append(
+    .target(
+      name: "SystemControlBoard", dependencies: ["SCMI"], path: "Tests/SystemControlBoard",
+      swiftSettings: common))
+}
+
 // Vireo's half of the benchmark. It exists only for `Toolchain/bench`, which sets VIREO_BENCH.
 if Context.environment["VIREO_BENCH"] != nil {
   package.products.append(.library(name: "vireo-peer", type: .static, targets: ["VireoPeer"]))
   package.targets.append(
     .target(
-      name: "VireoPeer", dependencies: ["CInterface", "Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
-      swiftSettings: common))
+      name: "VireoPeer", dependencies: ["CInterface", "SCMI", "SystemControlBoard", "Virtio", "Wire"],
+      path: "Tests/Benchmarks/VireoPeer", swiftSettings: common))
 }
 
 // The fuzz targets. They exist only for `Toolchain/fuzz`, which sets VIREO_FUZZ.
@@ -218,7 +226,7 @@ if Context.environment["VIREO_FUZZ"] != nil {
   package.products.append(.library(name: "vireo-fuzz", type: .static, targets: ["FuzzTargets"]))
   package.targets.append(
     .target(
-      name: "FuzzTargets", dependencies: ["DeviceTypes", "SCMI", "Virtio", "Wire"],
+      name: "FuzzTargets", dependencies: ["DeviceTypes", "SCMI", "SystemControlBoard", "Virtio", "Wire"],
       path: "Tests/Fuzz/Targets",
       swiftSettings: common))
 }

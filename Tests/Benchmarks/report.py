@@ -57,7 +57,7 @@ class Results:
         rows = {}
         for cell in self.instructions:
             row, peer = cell.split("/")[:2]
-            if not row.startswith("worst-"):
+            if not row.startswith(("worst-", "scmi")):
                 rows.setdefault(row, {})[peer] = True
         return {row: list(peers) for row, peers in rows.items()}
 
@@ -101,6 +101,18 @@ def worst_table(results):
             full = results.instructions[cell.replace("budget1", "budget256")]
             body.append([f"{row}: {scenario}", peer, number(count, 0), number(full, 0)])
     return markdown(["one service call", "peer", "budget 1", "budget 256"], body)
+
+
+def scmi_table(results):
+    """Each message with its instructions, three to a line, in the order of the protocols."""
+    cells = [(cell.split("/")[1], count) for cell, count in results.instructions.items()
+             if cell.startswith("scmi/")]
+    columns = 3
+    height = -(-len(cells) // columns)
+    body = [[part for name, count in cells[i::height] for part in (name, number(count, 0))]
+            for i in range(height)]
+    body = [line + [""] * (2 * columns - len(line)) for line in body]
+    return markdown(["message", "instructions"] * columns, body)
 
 
 def pair_table(results):
@@ -216,7 +228,9 @@ def main():
     else:
         parts = ["Instructions a chain (ring 256, EVENT_IDX; b = batch, n = descriptors); heap calls a "
                  "chain; time as a ratio to the floor of the row, else ns:", instruction_table(results),
-                 "Instructions of one service call:", worst_table(results)]
+                 "Instructions of one service call:", worst_table(results),
+                 "Instructions of one SCMI message through the shared memory entry, on 16 resources of each "
+                 "kind that four agents use:", scmi_table(results)]
         if results.pair:
             parts += ["Two cores, ns a chain; bests compared, for a stolen core spoils a median (depth 1 to "
                       "the round trip, others to the stream):", pair_table(results)]

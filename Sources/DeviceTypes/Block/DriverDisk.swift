@@ -11,6 +11,8 @@ public import Virtio
 public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~Copyable {
   /// What the hardware can do, as far as it holds within the range.
   public let properties: BlockProperties
+  // Copied to a local constant before each change through it: `-sanitize=thread` in Swift 6.3 makes invalid
+  // code of a change through a pointer that is a member.
   private let disk: UnsafeMutablePointer<SharedDisk<Registers>>
   private let share: Int
   private let firstSector: UInt64
@@ -71,6 +73,7 @@ public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~
     for i in segments.indices { byteCount += UInt64(segments[i].byteCount) }
     guard byteCount % UInt64(blockSectorByteCount) == 0 else { throw .unsupported }
     try check(sector, byteCount / UInt64(blockSectorByteCount))
+    let disk = unsafe disk
     return unsafe try disk.pointee.start(
       request, share: share, sector: firstSector + sector, segments, deviceOffset: deviceOffset)
   }
@@ -78,6 +81,7 @@ public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~
   /// Makes writes durable that ended before. Without a cache they are.
   public mutating func flush(tag: UInt32) throws(BackendFault) -> BlockProgress {
     if !hasCache { return .finished }
+    let disk = unsafe disk
     return unsafe try disk.pointee.startFlush(SharedRequest(type: .flush, tag: tag), share: share)
   }
 
@@ -106,11 +110,13 @@ public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~
   ) throws(BackendFault) -> BlockProgress {
     if properties.isReadOnly { throw .readOnly }
     for i in ranges.indices { try check(ranges[i].sector, UInt64(ranges[i].sectorCount)) }
+    let disk = unsafe disk
     return unsafe try disk.pointee.start(request, share: share, ranges, firstSector: firstSector)
   }
 
   /// The next request that the hardware is done with.
   public mutating func nextCompletion() -> BlockBackendCompletion? {
+    let disk = unsafe disk
     guard let end = unsafe disk.pointee.nextEnd(share: share) else { return nil }
     if end.fault != nil, end.request.type == .read, !end.request.isCancelled { zero(end.request) }
     return BlockBackendCompletion(tag: end.request.tag, fault: end.fault)
@@ -129,7 +135,10 @@ public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~
   }
 
   /// The hardware lets go of a request when it is done with what it was given of it.
-  public mutating func cancel(tag: UInt32) { unsafe disk.pointee.cancel(tag, share: share) }
+  public mutating func cancel(tag: UInt32) {
+    let disk = unsafe disk
+    unsafe disk.pointee.cancel(tag, share: share)
+  }
 
   /// Whether writes of the hardware that ended can be lost until a flush.
   private var hasCache: Bool { unsafe disk.pointee.driver.isWriteback }

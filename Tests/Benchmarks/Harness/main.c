@@ -17,6 +17,7 @@
 void time_peers(int pieces);
 void pair_peers(uint32_t chains);
 void count_worst(void);
+void count_scmi(void);
 void copy_payloads(int pieces);
 
 enum { COUNT_CHAINS = 1920 };
@@ -71,6 +72,7 @@ int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "count")) {
     count_all();
     count_worst();
+    count_scmi();
   } else if (argc > 2 && !strcmp(argv[1], "time")) time_peers(atoi(argv[2]));
   else if (argc > 2 && !strcmp(argv[1], "copy")) copy_payloads(atoi(argv[2]));
   else if (argc > 2 && !strcmp(argv[1], "pair")) pair_peers((uint32_t)atoi(argv[2]));

@@ -1,14 +1,15 @@
 // The SCMI platform against agents that send whatever the fuzzer makes up.
 
 import SCMI
+import SystemControlBoard
 import Virtio
 import Wire
 
-private typealias FuzzPlatform = SCMIPlatform<FuzzBoard, 3, 2>
+private typealias FuzzPlatform = SCMIPlatform<SystemControlBoard<2>, 3, 2>
 
 /// A platform whose agents all see everything: a trusted one, one of SCMI 2.0, and one without events.
 private func fuzzPlatform() -> FuzzPlatform {
-  var platform = FuzzPlatform(backend: FuzzBoard())
+  var platform = FuzzPlatform(backend: SystemControlBoard())
   for i in 0..<3 {
     let agent = platform.addAgent(
       AgentDescription(
