@@ -23,6 +23,8 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   private let event: OpenFile
   private let ring: OpaquePointer
   private let zeros: UnsafeMutableRawPointer
+  // Copied to a local constant before what it points at is changed in place: `-sanitize=thread` in Swift 6.3
+  // makes invalid code of a change through a pointer that is a member.
   private let vectors: UnsafeMutablePointer<iovec>
   private var slots: [Slot]
   private var freeSlots: [Int]
@@ -239,6 +241,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   private mutating func dropFirst(_ slot: Int, _ byteCount: Int) {
     slots[slot].offset += UInt64(byteCount)
     var left = byteCount
+    let vectors = unsafe vectors
     while let first = slots[slot].vectors.first {
       // The slot's own vectors.
       let length = unsafe vectors[first].iov_len
