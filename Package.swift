@@ -214,11 +214,16 @@ if Context.environment["VIREO_BENCH"] != nil || Context.environment["VIREO_FUZZ"
 
 // Vireo's half of the benchmark. It exists only for `Toolchain/bench`, which sets VIREO_BENCH.
 if Context.environment["VIREO_BENCH"] != nil {
-  package.products.append(.library(name: "vireo-peer", type: .static, targets: ["VireoPeer"]))
+  package.products.append(.library(name: "vireo-peer", type: .static, targets: ["VireoPeer", "SCMIPeer"]))
+  package.products.append(.library(name: "scmi-peer", type: .static, targets: ["SCMIPeer"]))
   package.targets.append(
     .target(
-      name: "VireoPeer", dependencies: ["CInterface", "SCMI", "SystemControlBoard", "Virtio", "Wire"],
-      path: "Tests/Benchmarks/VireoPeer", swiftSettings: common))
+      name: "VireoPeer", dependencies: ["CInterface", "Virtio", "Wire"], path: "Tests/Benchmarks/VireoPeer",
+      swiftSettings: common))
+  package.targets.append(
+    .target(
+      name: "SCMIPeer", dependencies: ["SCMI", "SystemControlBoard", "Wire"],
+      path: "Tests/Benchmarks/SCMIPeer", swiftSettings: common))
 }
 
 // The fuzz targets. They exist only for `Toolchain/fuzz`, which sets VIREO_FUZZ.

@@ -12,6 +12,7 @@
 void *vireo_scmi_make(void *area, long byte_count) __attribute__((weak));
 int32_t vireo_scmi_send(void *peer, uint8_t agent, const uint32_t *words, long count);
 bool vireo_scmi_serve(void *peer);
+uint32_t vireo_scmi_events(void *peer);
 
 enum { RESOURCES = 16, AGENTS = 4, LAST = RESOURCES - 1, PARAMETERS = 6 };
 
@@ -184,6 +185,15 @@ static void count_message(const struct message *m) {
   free(peer);
 }
 
+/// Whatever happens on the board reaches the first agent, which asked for all of it.
+static void check_events(void) {
+  void *peer = vireo_scmi_make((void *)area, sizeof area);
+  require(vireo_scmi_events(peer) == 0);
+  prepare(peer);
+  require(vireo_scmi_events(peer) > 8);
+  free(peer);
+}
+
 /// A message that the platform has stands in the table, and the other way round.
 static void check_table(void) {
   void *peer = vireo_scmi_make((void *)area, sizeof area);
@@ -201,5 +211,6 @@ static void check_table(void) {
 void count_scmi(void) {
   if (!vireo_scmi_make) return;
   check_table();
+  check_events();
   for (int i = 0; i < MESSAGES; i++) count_message(&messages[i]);
 }

@@ -69,3 +69,32 @@ public func scmiServe(_ peer: UnsafeMutableRawPointer) -> Bool {
 private func serve(_ peer: inout SCMIPeer) -> Bool {
   peer.channel.serve(AgentID(1), &peer.platform) == .answered(wantsInterrupt: false)
 }
+
+/// Lets everything happen on the board that agents can be told of, and sends the first agent what it waits
+/// for. Returns how many messages that were.
+@c(vireo_scmi_events)
+public func scmiEvents(_ peer: UnsafeMutableRawPointer) -> UInt32 {
+  // The pointer came from `scmiMake`.
+  unsafe events(&scmiPeer(peer).pointee.platform)
+}
+
+private func events(_ platform: inout Platform) -> UInt32 {
+  platform.backend.value = 100
+  platform.backend.power = 100
+  platform.sensorUpdated(SensorID(0))
+  platform.powerMeasured(PowercapDomainID(0))
+  platform.levelChanged(PerformanceDomainID(0))
+  platform.performanceChannelWritten(7, 0, 3, by: AgentID(2))
+  platform.performanceChannelWritten(5, 0, 7, 1, by: AgentID(2))
+  platform.powercapChannelWritten(5, 0, 4, by: AgentID(2))
+  platform.rateChanged(ClockID(0))
+  platform.powerStateChanged(PowerDomainID(0))
+  platform.requestSystemPower(.shutdown, isGraceful: true, system: 0)
+  var buffer = ByteArray<136>()
+  var count: UInt32 = 0
+  while platform.hasMessage(for: AgentID(1)) {
+    var room = buffer.mutableBytes
+    if platform.nextMessage(for: AgentID(1), into: &room) != 0 { count += 1 }
+  }
+  return count
+}
