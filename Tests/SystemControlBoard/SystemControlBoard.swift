@@ -105,12 +105,16 @@ extension SystemControlBoard {
     let value = UInt32(index + 1)
     return PerformanceLevel(value: value, power: 1, latencyMicroseconds: 1, frequencyKilohertz: value)
   }
-  package mutating func level(of domain: PerformanceDomainID) throws(SCMIStatus) -> Int { levels[domain.index] }
+  package mutating func level(of domain: PerformanceDomainID) throws(SCMIStatus) -> Int {
+    levels[domain.index]
+  }
   package mutating func setLevel(_ index: Int, of domain: PerformanceDomainID) throws(SCMIStatus) {
     precondition(index >= 0 && index < Self.levelCount)
     levels[domain.index] = index
   }
-  package mutating func setLimits(lowest: Int, highest: Int, of domain: PerformanceDomainID) throws(SCMIStatus) {
+  package mutating func setLimits(lowest: Int, highest: Int, of domain: PerformanceDomainID)
+    throws(SCMIStatus)
+  {
     precondition(lowest >= 0 && lowest <= highest && highest < Self.levelCount)
   }
   package mutating func fastChannel(
@@ -124,7 +128,9 @@ extension SystemControlBoard {
   package mutating func reset(
     _ domain: ResetDomainID, _ state: UInt32, operation: OperationID?
   ) throws(SCMIStatus) -> Progress { progress(operation) }
-  package mutating func setAsserted(_ isAsserted: Bool, _ domain: ResetDomainID, _ state: UInt32) throws(SCMIStatus) {}
+  package mutating func setAsserted(_ isAsserted: Bool, _ domain: ResetDomainID, _ state: UInt32)
+    throws(SCMIStatus)
+  {}
 }
 
 extension SystemControlBoard {
@@ -160,12 +166,16 @@ extension SystemControlBoard {
         ? .list(count: Self.voltageCount) : .range(lowest: .min, highest: .max, step: 3),
       isAsynchronous: true)
   }
-  package mutating func supportedLevel(_ index: Int, of domain: VoltageDomainID) -> Int32 { Int32(100 * index) }
+  package mutating func supportedLevel(_ index: Int, of domain: VoltageDomainID) -> Int32 {
+    Int32(100 * index)
+  }
   package mutating func mode(of domain: VoltageDomainID) throws(SCMIStatus) -> UInt32 { mode }
   package mutating func setMode(_ mode: UInt32, of domain: VoltageDomainID) throws(SCMIStatus) {
     self.mode = mode
   }
-  package mutating func level(of domain: VoltageDomainID) throws(SCMIStatus) -> Int32 { voltages[domain.index] }
+  package mutating func level(of domain: VoltageDomainID) throws(SCMIStatus) -> Int32 {
+    voltages[domain.index]
+  }
   package mutating func setLevel(
     _ level: Int32, of domain: VoltageDomainID, operation: OperationID?
   ) throws(SCMIStatus) -> Progress {
@@ -210,7 +220,9 @@ extension SystemControlBoard {
   }
   package mutating func pin(_ index: Int, of function: PinFunctionID) -> PinID { PinID(index) }
   package mutating func group(_ index: Int, of function: PinFunctionID) -> PinGroupID { PinGroupID(index) }
-  package mutating func selectedFunction(of target: PinTarget) throws(SCMIStatus) -> PinFunctionID? { function }
+  package mutating func selectedFunction(of target: PinTarget) throws(SCMIStatus) -> PinFunctionID? {
+    function
+  }
   package mutating func select(_ function: PinFunctionID?, of target: PinTarget) throws(SCMIStatus) {
     self.function = function
   }
