@@ -110,8 +110,9 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil {
       name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
       linkerSettings: [.linkedLibrary("uring")]),
     .target(
-      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio"], swiftSettings: hosted),
-    .executableTarget(name: "vireo", dependencies: ["DeviceTypes", "Host"], swiftSettings: hosted),
+      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio", "Wire"], swiftSettings: hosted),
+    .executableTarget(
+      name: "vireo", dependencies: ["DeviceTypes", "Host", "Virtio"], swiftSettings: hosted),
   ]
 }
 

@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "clinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -99,6 +101,18 @@ int clinux_map(void *address, size_t byte_count, int fd, off_t offset) {
 int clinux_unmap(void *address, size_t byte_count) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   return mmap(address, byte_count, PROT_NONE, flags, -1, 0) == MAP_FAILED ? -errno : 0;
+}
+
+int clinux_memory_file(const char *name, size_t byte_count) {
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  if (ftruncate(fd, (off_t)byte_count) == 0 &&
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+    return fd;
+  }
+  int error = -errno;
+  close(fd);
+  return error;
 }
 
 int64_t clinux_byte_count(int fd) {

@@ -29,6 +29,11 @@ public final class OpenFile: Sendable {
     try OpenFile(checking: clinux_eventfd())
   }
 
+  /// A file of `byteCount` zeros in memory, of fixed length.
+  static func memory(byteCount: Int) throws(SystemError) -> OpenFile {
+    try OpenFile(checking: unsafe clinux_memory_file("vireo", byteCount))
+  }
+
   /// The length of the file or block device in bytes.
   public func byteCount() throws(SystemError) -> UInt64 {
     let result = clinux_byte_count(number)

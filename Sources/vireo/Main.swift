@@ -3,6 +3,7 @@
 import DeviceTypes
 import Glibc
 import Host
+import Virtio
 
 @main struct Main {
   private static let usage = """
@@ -22,6 +23,7 @@ import Host
 
     options:
       --socket PATH   where to listen; a socket left by a process that is gone is replaced
+      --rings FORMAT  the ring formats that are offered: split, or packed, which is both (packed)
       --verbose       tell of connections, too
       --help          this text
 
@@ -42,25 +44,24 @@ import Host
   private static func run() throws(Failure) {
     let options = try Options(
       CommandLine.arguments.dropFirst(),
-      valued: ["--socket", "--file", "--offset", "--size", "--serial", "--null"],
+      valued: ["--socket", "--file", "--offset", "--size", "--serial", "--null", "--rings"],
       flags: ["--read-only", "--verbose", "--help", "-h"])
     if options.has("--help") || options.has("-h") { return put(usage, STDOUT_FILENO) }
     guard options.words.first == "vhost-user", options.words.count == 2 else {
       throw Failure(usage: "the command is vhost-user and a device")
     }
-    guard let socket = options.value("--socket") else { throw Failure(usage: "--socket is needed") }
     Log.isVerbose = options.has("--verbose")
     switch options.words[1] {
-    case "block": try serveBlock(options, socket)
-    case "entropy": try serve(EntropyDevice(backend: SystemEntropy()), socket)
+    case "block": try serveBlock(options)
+    case "entropy": try serve(EntropyDevice(backend: SystemEntropy()), options)
     default: throw Failure(usage: "there is no device \(options.words[1])")
     }
   }
 
-  private static func serveBlock(_ options: Options, _ socket: String) throws(Failure) {
+  private static func serveBlock(_ options: Options) throws(Failure) {
     if let byteCount = try options.byteCount("--null") {
       guard !options.has("--file") else { throw Failure(usage: "either --file or --null") }
-      return try serve(BlockDevice(backend: NullDisk(sectorCount: byteCount / 512)), socket)
+      return try serve(BlockDevice(backend: NullDisk(sectorCount: byteCount / 512)), options)
     }
     guard let path = options.value("--file") else { throw Failure(usage: "--file or --null is needed") }
     let isReadOnly = options.has("--read-only")
@@ -75,17 +76,27 @@ import Host
       throw Failure("\(path): \(error)")
     }
     guard disk.sectorCount > 0 else { throw Failure("\(path): less than one sector of 512 bytes") }
-    try serve(BlockDevice(backend: disk), socket)
+    try serve(BlockDevice(backend: disk), options)
   }
 
   private static func serve<Device: HostedDevice & ~Copyable>(
-    _ device: consuming Device, _ socket: String
+    _ device: consuming Device, _ options: Options
   ) throws(Failure) {
+    guard let socket = options.value("--socket") else { throw Failure(usage: "--socket is needed") }
+    let withheld = try withheldFeatures(options)
     do throws(SystemError) {
-      let server = try VhostUserServer<Device, 1>(device)
+      let server = try VhostUserServer<Device, 1>(device, withheld: withheld)
       try server.listen(at: socket)
     } catch {
       throw Failure("\(socket): \(error)")
+    }
+  }
+
+  private static func withheldFeatures(_ options: Options) throws(Failure) -> Features {
+    switch options.value("--rings") {
+    case nil, "packed": return .none
+    case "split": return .ringPacked
+    case let other?: throw Failure(usage: "--rings is split or packed, not \(other)")
     }
   }
 

@@ -38,13 +38,14 @@ class Sizes:
 
 
 class Checks:
-    """The rows, for a machine that has been started with two guests."""
+    """The rows, for a machine with two guests."""
 
     def __init__(self, machine, site, sizes, rings):
         self.machine, self.site, self.sizes, self.rings = machine, site, sizes, rings
-        self.first, self.second = machine.guests
+        self.first, self.second = machine.guests[0], machine.guests[-1]
 
     def start(self):
+        """both guests start and log in"""
         self.machine.start()
         for guest in self.machine.guests:
             guest.shell.login()
@@ -346,20 +347,20 @@ class Table:
                 print(f"         {name} | {text}", flush=True)
 
 
-def run_rows(make_machine, sizes, rings, only, table):
+def run_rows(make_machine, sizes, rings, only, table, kind=Checks, rows=ROWS):
     """All rows on a machine; after a failure the next row gets a new one."""
-    rows = [name for name in ROWS if only in name]
+    rows = [name for name in rows if only in name]
     checks = None
     with Site(sizes) as site:
         for name in rows:
-            text = getattr(Checks, name).__doc__
+            text = getattr(kind, name).__doc__
             begun = time.monotonic()
             try:
                 if checks is None:
                     folder = tempfile.mkdtemp(prefix="vireo.")
-                    checks = Checks(make_machine(folder), site, sizes, rings)
+                    checks = kind(make_machine(folder), site, sizes, rings)
                     checks.start()
-                    table.line(True, time.monotonic() - begun, "both guests start and log in")
+                    table.line(True, time.monotonic() - begun, kind.start.__doc__)
                     begun = time.monotonic()
                 detail = getattr(checks, name)()
                 table.line(True, time.monotonic() - begun, text, detail)

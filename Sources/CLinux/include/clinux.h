@@ -50,6 +50,9 @@ int clinux_unmap(void *address, size_t byte_count);
 /// Whether a page of the area at `address` had to be replaced since the last call, because its file shrank.
 int clinux_memory_was_lost(void *address);
 
+/// A file of `byte_count` zeros that lives in memory as long as somebody has it open. Its length is fixed.
+int clinux_memory_file(const char *name, size_t byte_count);
+
 /// The length of a file or block device in bytes.
 int64_t clinux_byte_count(int fd);
 

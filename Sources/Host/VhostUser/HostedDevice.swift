@@ -20,13 +20,23 @@ extension HostedBackend where Self: ~Copyable {
 
 /// A device whose backend is on this system.
 public protocol HostedDevice: VirtioDevice, ~Copyable {
+  /// Whether the next process may carry out again what this one did not live to report: the driver sees each
+  /// request done once, whatever came of the first attempt.
+  static var requestsCanBeRepeated: Bool { get }
   /// See `HostedBackend`.
   var events: [OpenFile] { get }
   /// See `HostedBackend`.
   mutating func submit()
 }
 
+extension HostedDevice where Self: ~Copyable {
+  /// A device must know.
+  public static var requestsCanBeRepeated: Bool { false }
+}
+
 extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
+  /// The same sectors get the same bytes: the driver writes no sector twice before it hears of the first.
+  public static var requestsCanBeRepeated: Bool { true }
   /// Those of the backend.
   public var events: [OpenFile] { backend.events }
   /// Passed on to the backend.

@@ -33,13 +33,16 @@ final class SharedMemory {
   /// Large pages need aligned addresses.
   private static var alignment: Int { 1 << 30 }
   private static var pageByteCount: UInt64 { 4096 }
+  /// Behind guest memory there is room for a record of the rings.
+  static var recordByteCountMax: Int { 4096 }
 
   private let base: UnsafeMutableRawPointer
   private(set) var regions: [SharedRegion] = []
   private var table: UnsafeMutableBufferPointer<GuestRegion>?
 
   init() throws(SystemError) {
-    guard let base = unsafe clinux_reserve(Int(Self.addressLimit), Self.alignment) else {
+    let byteCount = Int(Self.addressLimit) + Self.recordByteCountMax
+    guard let base = unsafe clinux_reserve(byteCount, Self.alignment) else {
       throw SystemError(12)  // ENOMEM
     }
     unsafe self.base = base
@@ -62,21 +65,45 @@ final class SharedMemory {
     guard !regions.contains(where: { $0.overlaps(region) }) else {
       throw .invalid("memory regions that overlap")
     }
+    // Within the reserved area, as the bounds above say.
+    try map(file, at: region.guestAddress, byteCount: region.byteCount, from: region.fileOffset)
+    regions.append(region)
+    regions.sort { $0.guestAddress < $1.guestAddress }
+  }
+
+  /// The caller has checked that the place is in the reserved area.
+  private func map(
+    _ file: OpenFile, at place: UInt64, byteCount: UInt64, from offset: UInt64
+  ) throws(VhostUserError) {
     do throws(SystemError) {
       // A mapping beyond the end of its file would be memory that is not there.
       let fileByteCount = try file.byteCount()
-      guard region.fileOffset <= fileByteCount, region.byteCount <= fileByteCount - region.fileOffset else {
+      guard offset <= fileByteCount, byteCount <= fileByteCount - offset else {
         throw SystemError(22)  // EINVAL
       }
-      // Within the reserved area, as the bounds above say.
       try SystemError.check(
-        unsafe clinux_map(
-          base + Int(region.guestAddress), Int(region.byteCount), file.number, Int(region.fileOffset)))
+        unsafe clinux_map(base + Int(place), Int(byteCount), file.number, Int(offset)))
     } catch {
       throw .system(error)
     }
-    regions.append(region)
-    regions.sort { $0.guestAddress < $1.guestAddress }
+  }
+
+  /// Maps `byteCount` bytes of `file` from `offset` on, in place of an earlier record: memory of its own, with
+  /// addresses from 0 on.
+  func mapRecord(_ file: OpenFile, offset: UInt64, byteCount: Int) throws(VhostUserError) -> GuestMemory {
+    guard byteCount > 0, byteCount <= Self.recordByteCountMax, offset % Self.pageByteCount == 0,
+      offset <= UInt64(Int64.max)
+    else { throw .invalid("a record of the rings in an impossible place") }
+    unmapRecord()
+    try map(file, at: Self.addressLimit, byteCount: UInt64(byteCount), from: offset)
+    // Mapped just now; the place is behind all guest memory.
+    return unsafe GuestMemory(
+      GuestRegion(address: 0, byteCount: UInt64(byteCount), host: base + Int(Self.addressLimit)))
+  }
+
+  /// Takes the record away, if there is one.
+  func unmapRecord() {
+    _ = unsafe clinux_unmap(base + Int(Self.addressLimit), Self.recordByteCountMax)
   }
 
   /// Takes `region` away, which must be there exactly so.

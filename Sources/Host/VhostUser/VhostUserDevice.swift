@@ -7,6 +7,8 @@ import Virtio
 struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~Copyable {
   var device: Device
   private(set) var features = Features.none
+  /// What is not offered.
+  private let withheld: Features
   private var queues: [queueCount of DeviceVirtqueue]
   private var rings: [queueCount of VhostUserRing]
   /// The device was told that its driver is ready.
@@ -15,6 +17,8 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   private var pendingQueues: UInt64 = 0
   /// Why the device stopped, until the next reset.
   private(set) var fault: DriverFault?
+  /// Where the rings stand, for the process after this one; nil when the front end keeps no record.
+  private var record: RingRecord?
   /// The configuration changed, and the front end does not know yet.
   var owesConfigurationChange = false
 
@@ -24,10 +28,11 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     .version1 | .ringPacked | .indirectDescriptors | .eventIndex | .inOrder
   }
 
-  init(_ device: consuming Device, memory: GuestMemory) {
+  init(_ device: consuming Device, memory: GuestMemory, withheld: Features) {
     precondition(queueCount <= 64, "at most 64 queues")
     queues = InlineArray { DeviceVirtqueue(maximumSize: Self.sizeMax(device, $0), memory: memory) }
     rings = InlineArray(repeating: VhostUserRing())
+    self.withheld = withheld
     self.device = device
   }
 
@@ -37,7 +42,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   }
 
   var offeredFeatures: Features {
-    let all = Self.transportFeatures | device.offeredFeatures & .deviceTypeBits
+    let all = (Self.transportFeatures | device.offeredFeatures & .deviceTypeBits).subtracting(withheld)
     return device.usesBuffersInOrder ? all : all.subtracting(.inOrder)
   }
 
@@ -47,7 +52,12 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   private var format: RingFormat { features.contains(.ringPacked) ? .packed : .split }
 
   mutating func setFeatures(_ accepted: Features) throws(VhostUserError) {
-    guard !isRunning else { throw .invalid("features change while a ring works") }
+    for i in 0..<queueCount where rings[i].isStarted {
+      throw .invalid("features change while a ring works")
+    }
+    // A machine that paused comes back with the same features, and its driver knows of nothing.
+    if isRunning && accepted == features { return }
+    if isRunning { forget() }
     guard offeredFeatures.contains(accepted), accepted.contains(.version1), device.accepts(accepted) else {
       throw .invalid("features that were not offered")
     }
@@ -95,6 +105,8 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     try latch(index, memory)
     rings[index].isStarted = true
     pendingQueues |= 1 << UInt64(index)
+    // A process before us may have used buffers, and died before it told.
+    rings[index].call?.signal()
     if !isRunning {
       isRunning = true
       let features = deviceFeatures
@@ -122,11 +134,24 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       throw .invalid("a ring that cannot be: \(error)")
     }
     do throws(StateFault) {
-      try queues[index].resume(at: position(of: ring, queues[index]))
+      var place = try position(of: ring, queues[index])
+      if format == .packed, let recorded = try record?.position(index, size: ring.size, queues[index]) {
+        place = recorded
+      }
+      try queues[index].resume(at: place)
     } catch {
       queues[index].reset()
       throw .invalid("a ring base that cannot be")
     }
+    if format == .packed { record?.begin(index, &queues[index]) }
+  }
+
+  /// The front end keeps `record` from now on; nil: none.
+  mutating func keep(_ record: RingRecord?) throws(VhostUserError) {
+    for i in 0..<queueCount where rings[i].isStarted {
+      throw .invalid("another record of the rings while ring \(i) works")
+    }
+    self.record = record
   }
 
   /// Where `ring` goes on. A process before us may have taken buffers from a split ring that it did not live
@@ -148,6 +173,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     settle()
     let base = VhostUserRing.encode(queues[index].position, format)
     queues[index].reset()
+    record?.end(index)
     rings[index].isStarted = false
     rings[index].kick = nil
     rings[index].base = base
@@ -206,17 +232,29 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     if let failure { throw failure }
   }
 
+  /// The front end is gone. What it has recorded stays as it is, for the next connection.
+  mutating func abandon() {
+    record = nil
+    reset()
+  }
+
   /// Back to the beginning: no ring works, nothing is in flight, nothing was negotiated.
   mutating func reset() {
-    quiesce()
+    forget()
     for i in 0..<queueCount {
       queues[i].reset()
+      record?.end(i)
       rings[i] = VhostUserRing()
     }
     pendingQueues = 0
+    features = .none
+  }
+
+  /// The device is as before its driver was ready.
+  private mutating func forget() {
+    quiesce()
     isRunning = false
     fault = nil
-    features = .none
     owesConfigurationChange = false
   }
 

@@ -23,6 +23,8 @@ enum VhostUserRequest: UInt32 {
   case setBackendSocket = 21
   case getConfiguration = 24
   case setConfiguration = 25
+  case getInFlightFile = 31
+  case setInFlightFile = 32
   case resetDevice = 34
   case getMemorySlotCount = 36
   case addMemoryRegion = 37
@@ -43,6 +45,7 @@ enum VhostUserFeature {
   static var mtu: UInt64 { 1 << 4 }
   static var backendSocket: UInt64 { 1 << 5 }
   static var configuration: UInt64 { 1 << 9 }
+  static var inFlightFile: UInt64 { 1 << 12 }
   static var resetDevice: UInt64 { 1 << 13 }
   static var memorySlots: UInt64 { 1 << 15 }
   static var status: UInt64 { 1 << 16 }
@@ -116,6 +119,12 @@ struct VhostUserMessage {
     guard descriptors.count == (value & 0x100 == 0 ? 1 : 0) else { throw .wrongDescriptors }
     return (Int(value & 0xff), descriptors.first)
   }
+}
+
+/// What the back end answers.
+struct VhostUserReply {
+  var bytes: [UInt8]
+  var descriptors: [OpenFile] = []
 }
 
 /// Why a message cannot be obeyed.

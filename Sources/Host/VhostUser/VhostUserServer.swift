@@ -1,6 +1,7 @@
 // The event loop of a vhost-user daemon: one device, one front end at a time.
 
 import CLinux
+public import Virtio
 
 /// Serves a device on a socket, to one front end after the other.
 ///
@@ -21,14 +22,15 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   private var kicks: [queueCount of OpenFile?] = InlineArray(repeating: nil)
   private var connection: OpenFile?
 
-  /// A server of `device`. Throws when the system has no address space or descriptors for it.
-  public init(_ device: consuming Device) throws(SystemError) {
+  /// A server of `device` that does not offer `withheld`. Throws when the system has no address space or
+  /// descriptors for it.
+  public init(_ device: consuming Device, withheld: Features = .none) throws(SystemError) {
     let memory = try SharedMemory()
     let loop = try EventLoop()
     for event in device.events { try loop.add(event, token: Token.backend, isEdge: true) }
     self.loop = loop
     // Until a front end shares memory there is none: queues are made again when it does.
-    session = VhostUserSession(device, memory: memory, initial: memory.placeholder)
+    session = VhostUserSession(device, memory: memory, initial: memory.placeholder, withheld: withheld)
   }
 
   /// Listens at `path` and serves until SIGINT or SIGTERM; then stops cleanly, with nothing in flight.
@@ -110,9 +112,11 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
       }
       what = message.header.request
       if let reply = try session.handle(message) {
-        // The array's own bytes.
-        let result = unsafe reply.withUnsafeBytes { bytes in
-          unsafe clinux_send(connection.number, bytes.baseAddress, bytes.count, nil, 0)
+        let descriptors = reply.descriptors.map(\.number)
+        // The arrays' own elements, as many as are said.
+        let result = unsafe reply.bytes.withUnsafeBytes { bytes in
+          unsafe clinux_send(
+            connection.number, bytes.baseAddress, bytes.count, descriptors, Int32(descriptors.count))
         }
         if result < 0 { throw .system(SystemError(-result)) }
       }

@@ -13,22 +13,27 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
   private var backendSocket: OpenFile?
   /// Kick descriptors that changed: (ring, old, new). The event loop takes them over.
   var kicks: [(ring: Int, old: OpenFile?, new: OpenFile?)] = []
+  /// What goes with the reply to the message being handled.
+  var replyDescriptors: [OpenFile] = []
 
-  private static var offeredProtocolFeatures: UInt64 {
-    VhostUserFeature.multiqueue | VhostUserFeature.replyAck | VhostUserFeature.configuration
-      | VhostUserFeature.backendSocket | VhostUserFeature.resetDevice | VhostUserFeature.memorySlots
+  private var offeredProtocolFeatures: UInt64 {
+    VhostUserFeature.multiqueue | VhostUserFeature.replyAck | VhostUserFeature.backendSocket
+      | VhostUserFeature.resetDevice | VhostUserFeature.memorySlots
+      | (device.device.configurationByteCount > 0 ? VhostUserFeature.configuration : 0)
+      | (Device.requestsCanBeRepeated ? VhostUserFeature.inFlightFile : 0)
   }
 
-  init(_ device: consuming Device, memory: SharedMemory, initial: GuestMemory) {
+  init(_ device: consuming Device, memory: SharedMemory, initial: GuestMemory, withheld: Features) {
     self.memory = memory
-    self.device = VhostUserDevice(device, memory: initial)
+    self.device = VhostUserDevice(device, memory: initial, withheld: withheld)
   }
 
   /// The front end is gone, or has gone wrong: the device is as new.
   mutating func end() {
     for i in 0..<queueCount { kicks.append((i, nil, nil)) }
-    device.reset()
+    device.abandon()
     memory.removeAll()
+    memory.unmapRecord()
     protocolFeatures = 0
     hasProtocolFeatures = false
     backendSocket = nil
@@ -36,10 +41,11 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
 
   /// Obeys `message` and returns the reply, if there is one. Throws when it cannot be obeyed and the front
   /// end did not ask to be told so: the connection is of no use then.
-  mutating func handle(_ message: VhostUserMessage) throws(VhostUserError) -> [UInt8]? {
+  mutating func handle(_ message: VhostUserMessage) throws(VhostUserError) -> VhostUserReply? {
     guard let request = VhostUserRequest(rawValue: message.header.request) else { throw .notSupported }
     var payload: [UInt8]?
     var failure: VhostUserError?
+    replyDescriptors = []
     do throws(VhostUserError) { payload = try obey(request, message) } catch { failure = error }
     if payload == nil, message.header.needsReply, negotiated(VhostUserFeature.replyAck) {
       var status: [UInt8] = []
@@ -49,12 +55,15 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     } else if let failure {
       throw failure
     }
-    return payload.map { VhostUserHeader.message(message.header.request, isReply: true, $0) }
+    guard let payload else { return nil }
+    return VhostUserReply(
+      bytes: VhostUserHeader.message(message.header.request, isReply: true, payload),
+      descriptors: replyDescriptors)
   }
 
   private func negotiated(_ feature: UInt64) -> Bool { protocolFeatures & feature != 0 }
 
-  private func require(_ feature: UInt64) throws(VhostUserError) {
+  func require(_ feature: UInt64) throws(VhostUserError) {
     if !negotiated(feature) { throw .notSupported }
   }
 
@@ -65,7 +74,7 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     switch request {
     case .getFeatures: return bytes(device.offeredFeatures.low | VhostUserFeature.protocolFeatures)
     case .setFeatures: try setFeatures(message.number())
-    case .getProtocolFeatures: return bytes(Self.offeredProtocolFeatures)
+    case .getProtocolFeatures: return bytes(offeredProtocolFeatures)
     case .setProtocolFeatures: try setProtocolFeatures(message.number())
     case .getQueueCount:
       try require(VhostUserFeature.multiqueue)
@@ -80,6 +89,8 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     case .setBackendSocket:
       try require(VhostUserFeature.backendSocket)
       backendSocket = message.descriptors.first
+    case .getInFlightFile: return try makeRecord(message)
+    case .setInFlightFile: try takeRecord(message)
     case .setMTU, .setStatus, .getStatus: throw .notSupported
     default: return try obeyRing(request, message)
     }
@@ -129,7 +140,7 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
   ) throws(VhostUserError) {
     switch request {
     case .setMemoryTable, .setRingKick, .setRingCall, .setRingError: break
-    case .setBackendSocket, .addMemoryRegion:
+    case .setBackendSocket, .addMemoryRegion, .setInFlightFile:
       guard message.descriptors.count == 1 else { throw .wrongDescriptors }
     case .removeMemoryRegion:
       // A front end may send the file again; it is of no use here.
@@ -153,7 +164,7 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
   }
 
   private mutating func setProtocolFeatures(_ bits: UInt64) throws(VhostUserError) {
-    guard bits & ~Self.offeredProtocolFeatures == 0 else { throw .invalid("protocol features not offered") }
+    guard bits & ~offeredProtocolFeatures == 0 else { throw .invalid("protocol features not offered") }
     protocolFeatures = bits
   }
 

@@ -63,6 +63,7 @@ extension DeviceVirtqueue {
   /// §2.8.6: one used descriptor for the whole chain, then skip its length.
   @inlinable @inline(always)
   mutating func usePacked(id: UInt16, ringCount: UInt16, written: UInt32) {
+    if _slowPath(isTracked) { return useTracked(id: id, ringCount: ringCount, written: written) }
     let offset = Int(nextUsed) * 16
     let flags = written == 0 ? usedMark : usedMark | DescriptorFlag.write
     descriptors.store32(written, offset + 8)
@@ -76,6 +77,12 @@ extension DeviceVirtqueue {
       heldFlags = flags
       heldPosition = nextUsed
     }
+    advanceUsed(ringCount)
+  }
+
+  /// Moves past a buffer that was used.
+  @inlinable @inline(always)
+  mutating func advanceUsed(_ ringCount: UInt16) {
     chainsInFlight &-= 1
     nextUsed &+= ringCount
     if nextUsed >= size {
@@ -88,7 +95,8 @@ extension DeviceVirtqueue {
   mutating func endPacked(_ tookAll: Bool) -> Bool {
     let event = PackedEvent.at(awaited, wrap: awaitedMark & DescriptorFlag.available != 0)
     guard holdsFirst || (tookAll && event != armedPosition) else { return false }
-    if holdsFirst { descriptors.storeReleasing16(heldFlags, Int(heldPosition) * 16 + 14) }
+    // What is tracked was published already, and may be the driver's again.
+    if holdsFirst && !isTracked { descriptors.storeReleasing16(heldFlags, Int(heldPosition) * 16 + 14) }
     if tookAll {
       armedPosition = event
       // §2.8.10: asks for the descriptor that is awaited.

@@ -106,6 +106,9 @@ public struct DeviceVirtqueue: ~Copyable {
   @usableFromInline var holdsFirst = false
   @usableFromInline var heldFlags: UInt16 = 0
   @usableFromInline var heldPosition: UInt16 = 0
+  /// Whether every used buffer is noted in `track`, and published by itself.
+  @usableFromInline var isTracked = false { didSet { chooseService() } }
+  @usableFromInline var track = RingArea.none
 
   /// A queue of up to `maximumSize` descriptors over `memory`, not ready. 0: the queue does not exist.
   public init(maximumSize: UInt16, memory: GuestMemory) {
@@ -134,7 +137,8 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   private mutating func chooseService() {
-    let isSimple = isReady && !isPaused && usesEventIndex && indirectLimit == 0 && memory.isOneRegion
+    let isSimple =
+      isReady && !isPaused && !isTracked && usesEventIndex && indirectLimit == 0 && memory.isOneRegion
     let kind = isSimple ? (isPacked ? Service.packed : Service.split) : Service.any
     service = service & ~Service.kinds | kind
   }
@@ -209,6 +213,7 @@ public struct DeviceVirtqueue: ~Copyable {
     usedMark = DescriptorFlag.available | DescriptorFlag.used
     inFlightDescriptors = 0
     holdsFirst = false
+    isTracked = false
   }
 
   /// Takes the next available buffer, or nil when there is none, the budget is spent or the queue not ready.

@@ -5,8 +5,8 @@ device=/dev/vda2
 hash() { dd if="$device" bs=1M skip="$1" count="$2" iflag=direct status=none | sha256sum | cut -c 1-64; }
 dd if=/dev/urandom of="$device" bs=1M seek=64 count=24 oflag=direct conv=fsync status=none
 before=$(hash 64 8) after=$(hash 84 4)
-blkdiscard -o $((72 << 20)) -l $((8 << 20)) "$device"
-blkdiscard -z -o $((80 << 20)) -l $((4 << 20)) "$device"
+blkdiscard -f -o $((72 << 20)) -l $((8 << 20)) "$device"
+blkdiscard -f -z -o $((80 << 20)) -l $((4 << 20)) "$device"
 sync
 [ "$(hash 64 8)" = "$before" ] || { echo "data before the discarded range changed"; exit 1; }
 [ "$(hash 84 4)" = "$after" ] || { echo "data behind the zeroed range changed"; exit 1; }

@@ -1,0 +1,127 @@
+"""The acceptance of the daemon: a Linux guest in QEMU whose devices it serves, judged by Debian's own tools.
+
+Called by Toolchain/test.
+"""
+
+import argparse
+import os
+import random
+import sys
+import threading
+import time
+
+os.environ.setdefault("VIREO_IMAGE", "")
+
+import guest_machine
+import guests_check
+import machine
+from daemon_machine import DaemonMachine
+from guests_check import SHELL, Checks, require
+
+# Which bus the front end is on, and the ring format.
+RUNS = (("mmio", "split"), ("pci", "packed"))
+ROWS = ("root", "features", "disk", "discard", "trim", "entropy", "killed", "again", "ended")
+KILLS = 8
+
+
+class Sizes(guests_check.Sizes):
+    """Little of each: the front end and its guest are emulated."""
+
+    def __init__(self):
+        super().__init__(quick=True)
+        self.fio_mebibytes = 8
+        self.random_blocks = 100
+        self.killed_mebibytes = 24
+
+
+class DaemonChecks(Checks):
+    """The rows, for a machine with one guest."""
+
+    def start(self):
+        """the guest starts and logs in"""
+        super().start()
+
+    def killed(self):
+        """the daemon is killed while fio writes and reads: nothing acknowledged is lost, the guest goes on"""
+        disk = self.machine.disk
+        begun = self.first.shell.begin(f"{SHELL}killed.sh {self.sizes.killed_mebibytes}")
+        done = threading.Event()
+        killer = Killer(disk, done)
+        killer.start()
+        try:
+            self.first.shell.expect(begun, 900)
+        finally:
+            done.set()
+            killer.join()
+        require(killer.failure is None, f"the daemon does not start again: {killer.failure}")
+        require(killer.count >= KILLS, f"fio was over after {killer.count} kills")
+        return f"{killer.count} times"
+
+    def again(self):
+        """the guest reboots"""
+        shell = self.first.shell
+        position = self.first.console.position
+        self.first.console.send("reboot\n")
+        shell.login(position)
+        require("/dev/vda1 ext4" in shell.check("findmnt -n -o SOURCE,FSTYPE /").replace("  ", " "),
+                "the root is missing")
+        return ""
+
+    def ended(self):
+        """a daemon that is asked to end while the guest works ends well, and another takes over"""
+        begun = self.first.shell.begin(f"{SHELL}killed.sh 4")
+        for _ in range(3):
+            time.sleep(0.5)
+            status = self.machine.disk.end()
+            require(status == 0, f"the daemon ended with status {status}")
+            self.machine.disk.start()
+        self.first.shell.expect(begun, 900)
+        return ""
+
+
+class Killer(threading.Thread):
+    """Kills a daemon and starts it again, until it is told to stop."""
+
+    def __init__(self, daemon, done):
+        super().__init__(daemon=True)
+        self.daemon_process, self.done = daemon, done
+        self.count = 0
+        self.failure = None
+        self.random = random.Random(1)
+
+    def run(self):
+        try:
+            while not self.done.wait(self.random.uniform(0.1, 0.8)):
+                self.daemon_process.kill()
+                self.daemon_process.start()
+                self.count += 1
+        except guests_check.GuestFailure as failure:
+            self.failure = failure
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="daemon_check.py", allow_abbrev=False)
+    parser.add_argument("--only", default="", help="only the rows whose name contains this")
+    parser.add_argument("--rings", choices=("split", "packed"), help="one ring format only")
+    parser.add_argument("--verbose", action="store_true", help="show the console")
+    options = parser.parse_args()
+    try:
+        parts = guest_machine.Parts()
+    except machine.InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    started = time.monotonic()
+    echo = (lambda name, line: print(f"    {name} | {line}", flush=True)) if options.verbose else None
+    table = guests_check.Table()
+    for bus, rings in RUNS:
+        if options.rings in (None, rings):
+            print(f"\033[1mvirtio-{bus}, {rings} rings\033[0m", flush=True)
+            guests_check.run_rows(
+                lambda folder: DaemonMachine(parts, folder, bus=bus, rings=rings, echo=echo),
+                Sizes(), rings, options.only, table, DaemonChecks, ROWS)
+    print(f"\n{table.passed} passed, {table.failed} failed ({time.monotonic() - started:.0f} s)", flush=True)
+    return 0 if table.passed and not table.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
