@@ -36,6 +36,20 @@ final class HostileFrontEnd {
     send(raw: bytes + payload, descriptors)
   }
 
+  /// The payload of the next reply and the descriptor that comes with it, or nil when there is none.
+  func receiveFile() throws -> (payload: [UInt8], file: OpenFile)? {
+    var header = [UInt8](repeating: 0, count: 12)
+    var number: Int32 = -1
+    var count: Int32 = 1
+    let got = unsafe header.withUnsafeMutableBytes { all in
+      unsafe clinux_receive(socket.number, all.baseAddress, all.count, &number, &count)
+    }
+    guard got == 12, count == 1, let byteCount = header.load(UInt32.self, at: 8),
+      let payload = bytes(Int(byteCount))
+    else { return nil }
+    return (payload, OpenFile(number))
+  }
+
   /// The payload of the next reply, or nil when the server has hung up.
   func receive() -> [UInt8]? {
     guard let header = bytes(12), let count = header.load(UInt32.self, at: 8) else { return nil }
@@ -48,10 +62,10 @@ final class HostileFrontEnd {
     return receive().map { $0.load(UInt64.self, at: 0) == 0 }
   }
 
-  /// Negotiates everything, so that refusals are replies and not the end.
-  func negotiate() {
+  /// Negotiates everything, so that refusals are replies and not the end. Rings are split unless `isPacked`.
+  func negotiate(isPacked: Bool = false) {
     send(VhostUserRequest.getFeatures.rawValue, flags: 1)
-    let features = receive()!.load(UInt64.self, at: 0)! & ~(1 << 34)
+    let features = receive()!.load(UInt64.self, at: 0)! & ~(isPacked ? 0 : 1 << 34)
     send(VhostUserRequest.setFeatures.rawValue, le(features), flags: 1)
     send(VhostUserRequest.getProtocolFeatures.rawValue, flags: 1)
     send(VhostUserRequest.setProtocolFeatures.rawValue, receive()!, flags: 1)

@@ -1,4 +1,4 @@
-"""A Linux guest in an ordinary QEMU, whose disk, random numbers and network are daemons of ours: vhost-user."""
+"""A Linux guest in an ordinary QEMU, whose devices are daemons of ours: vhost-user."""
 
 import os
 import signal
@@ -99,7 +99,8 @@ class DaemonMachine:
                 "-chardev", f"socket,id=console,path={quoted(self.console_path)},server=on,wait=off",
                 "-device", f"virtio-serial{suffix},{self.features}", "-device", "virtconsole,chardev=console",
                 # Of these front ends only that of a disk can come back to a daemon that was away.
-                *self.vhost_user("disk", self.disk, "vhost-user-blk", ",num-queues=1", f",reconnect-ms={RETRY}"),
+                *self.vhost_user("disk", self.disk, "vhost-user-blk", ",num-queues=1",
+                                 f",reconnect-ms={RETRY}"),
                 *self.vhost_user("entropy", self.entropy, "vhost-user-rng"),
                 "-netdev", "user,id=net", "-device", f"virtio-net{suffix},netdev=net,{self.features}{rom}"]
 

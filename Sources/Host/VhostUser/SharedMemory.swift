@@ -88,8 +88,8 @@ final class SharedMemory {
     }
   }
 
-  /// Maps `byteCount` bytes of `file` from `offset` on, in place of an earlier record: memory of its own, with
-  /// addresses from 0 on.
+  /// Maps `byteCount` bytes of `file` from `offset` on, in place of an earlier record: memory of its own,
+  /// with addresses from 0 on.
   func mapRecord(_ file: OpenFile, offset: UInt64, byteCount: Int) throws(VhostUserError) -> GuestMemory {
     guard byteCount > 0, byteCount <= Self.recordByteCountMax, offset % Self.pageByteCount == 0,
       offset <= UInt64(Int64.max)

@@ -9,8 +9,8 @@ extension DeviceVirtqueue {
   /// after a process that was killed goes on behind the last buffer that the driver saw used.
   ///
   /// For a device that uses buffers in the order in which it took them, and may carry them out again. The
-  /// queue is ready, in the packed format, and no buffer is in flight. Ends with a reset. Traps when the range
-  /// is too short or misaligned.
+  /// queue is ready, in the packed format, and no buffer is in flight. Ends with a reset. Traps when the
+  /// range is too short or misaligned.
   public mutating func startTracking(in range: GuestRange) {
     precondition(isReady && isPacked && chainsInFlight == 0, "a queue that cannot be tracked")
     precondition(
@@ -28,8 +28,8 @@ extension DeviceVirtqueue {
     let certain = RingPosition(half: track.load16(Track.certain))
     let next = RingPosition(half: track.load16(Track.next))
     guard certain.index < size, next.index < size else { throw .malformed }
-    // The end came between the two notes, and the ring tells on which side of its own store: a descriptor that
-    // is available on this lap was not used, and one that was may be anything else by now.
+    // The end came between the two notes, and the ring tells on which side of its own store: a descriptor
+    // that is available on this lap was not used, and one that was may be anything else by now.
     let mark = certain.wrapCounter ? DescriptorFlag.available : DescriptorFlag.used
     return packedIsAvailable(certain.index, mark) ? certain : next
   }
