@@ -60,6 +60,12 @@ public struct InterruptSource: Sendable, Equatable {
   public let identifier: UInt32
   /// How its line tells of an event.
   public let trigger: InterruptTrigger
+
+  /// A source that the processor's architecture says, or a device tree.
+  public init(identifier: UInt32, trigger: InterruptTrigger) {
+    self.identifier = identifier
+    self.trigger = trigger
+  }
 }
 
 /// A node, valid for the tree that gave it.

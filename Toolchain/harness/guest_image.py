@@ -19,6 +19,12 @@ import sys
 # of them built in.
 MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "ext4",
            "crc32c_generic", "af_packet")
+# What makes the resources of its SCMI agent go, as far as the kernel has it: a supply with a clock, and who
+# switches supplies, the better one first.
+OPTIONAL = ("crc32c_generic", "af_packet", "scmi_transport_virtio", "scmi_regulator", "fixed",
+            "userspace_consumer", "leds_regulator", "virtual", "scmi_power_control", "scmi_hwmon")
+# What is put beside them, for those who want it: it changes how a guest runs, or finds nothing in some.
+LATER = ("scmi_cpufreq", "cpufreq_userspace", "pwm_clk", "scmi_iio", "pinctrl_scmi")
 PROGRAMS = {"bin/busybox": "usr/bin/busybox", "sbin/e2fsck": "usr/sbin/e2fsck.static"}
 DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3)}
 DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
@@ -76,7 +82,8 @@ class Archive:
 
 
 def modules(kernel):
-    """The modules to insert, in their order, and what they are; empty for a kernel without modules."""
+    """The modules in the order in which they are inserted, what they are, and how many of them come first;
+    empty for a kernel without modules."""
     files = {}
     for path in pathlib.Path(kernel).rglob("*.ko*"):
         files[path.name.split(".")[0].replace("-", "_")] = path
@@ -96,8 +103,13 @@ def modules(kernel):
         found[name] = data
 
     for name in MODULES:
-        need(name, optional=not files or name in ("crc32c_generic", "af_packet"))
-    return found
+        need(name, optional=not files or name in OPTIONAL)
+    for name in OPTIONAL:
+        need(name, optional=True)
+    first = len(found)
+    for name in LATER:
+        need(name, optional=True)
+    return found, first
 
 
 def make_initrd(programs, kernel, overlay, out):
@@ -107,10 +119,11 @@ def make_initrd(programs, kernel, overlay, out):
             archive.node(name, device)
         for name, source in PROGRAMS.items():
             archive.put(name, (pathlib.Path(programs) / source).read_bytes(), 0o755)
-        found = modules(kernel)
+        found, first = modules(kernel)
         for name, data in found.items():
             archive.put(f"lib/modules/{name}.ko", data)
-        archive.put("lib/modules/order", "".join(name + "\n" for name in found).encode())
+        for name, part in (("order", list(found)[:first]), ("later", list(found)[first:])):
+            archive.put(f"lib/modules/{name}", "".join(name + "\n" for name in part).encode())
         for name in ("proc", "sys", "run", "root", "tmp"):
             archive.folder(name)
         for path in files_of(overlay):

@@ -63,14 +63,15 @@ class ImageTests(unittest.TestCase):
             builtin = os.path.join(folder, "modules.builtin")
             with open(builtin, "w", encoding="utf-8") as file:
                 file.write("kernel/drivers/char/virtio_console.ko\n")
-            self.assertEqual(list(guest_image.modules(folder)), ["virtio_ring"] + wanted)
+            found, first = guest_image.modules(folder)
+            self.assertEqual((list(found), first), (["virtio_ring"] + wanted, len(wanted) + 1))
             os.remove(builtin)
             with self.assertRaisesRegex(SystemExit, "virtio_console is missing"):
                 guest_image.modules(folder)
 
     def test_a_kernel_without_modules(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.assertEqual(guest_image.modules(folder), {})
+            self.assertEqual(guest_image.modules(folder), ({}, 0))
 
 
 class ConsoleTests(unittest.TestCase):

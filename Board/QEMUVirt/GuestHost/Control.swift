@@ -5,74 +5,20 @@ import CMachine
 import Machine
 import SCMI
 
-/// What guests can control. Nothing here waits or takes a lock: what a guest's system is to do is done after.
-struct GuestResources: PlatformBackend {
-  static var counter: Int { 0 }
-  static var uptime: Int { 0 }
-
-  var vendor: SCMIName { SCMIName("Vireo") }
-  var subVendor: SCMIName { SCMIName("guest host") }
-  var implementationVersion: UInt32 { 1 }
-
-  /// Where a guest's system goes, for each guest that has asked for it.
-  var wishes = [4 of SystemPowerState?](repeating: nil)
-  private let start = Clock.ticks
-
-  // MARK: Clock: the counter that guests read the time from
-
-  var clockCount: Int { 1 }
-  func clock(_ clock: ClockID) -> ClockDescription {
-    ClockDescription(rates: .list(count: 1), notifiesRateChanges: false)
-  }
-  func name(of clock: ClockID) -> SCMIName { SCMIName("system-counter") }
-  func supportedRate(_ index: Int, of clock: ClockID) -> UInt64 { Clock.ticksPerSecond }
-  func rate(of clock: ClockID) throws(SCMIStatus) -> UInt64 { Clock.ticksPerSecond }
-  func setRate(
-    _ rate: UInt64, of clock: ClockID, operation: OperationID?
-  ) throws(SCMIStatus) -> Progress { .finished }
-  func isEnabled(_ clock: ClockID) throws(SCMIStatus) -> Bool { true }
-  /// It never stops.
-  func setEnabled(_ isEnabled: Bool, _ clock: ClockID) throws(SCMIStatus) {}
-  func restore(_ clock: ClockID) {}
-
-  // MARK: Sensor: how long the host runs, in seconds
-
-  var sensorCount: Int { 1 }
-  func sensor(_ sensor: SensorID) -> SensorDescription {
-    // 21: seconds.
-    SensorDescription(quantity: SensorQuantity(type: 21, lowest: 0))
-  }
-  func name(of sensor: SensorID) -> SCMIName { SCMIName("host-uptime") }
-  func reading(_ axis: Int, of sensor: SensorID) throws(SCMIStatus) -> SensorReading {
-    SensorReading(value: Int64((Clock.ticks &- start) / Clock.ticksPerSecond))
-  }
-
-  // MARK: System power: each guest's own
-
-  func supports(_ state: SystemPowerState, system: UInt8) -> Bool {
-    state == .shutdown || state == .coldReset
-  }
-  func systemPowerState(_ system: UInt8) throws(SCMIStatus) -> SystemPowerState { .powerUp }
-  mutating func setSystemPowerState(_ state: SystemPowerState, system: UInt8) throws(SCMIStatus) {
-    wishes[Int(system)] = state
-  }
-  func gracefulTimeout(_ state: SystemPowerState, system: UInt8) -> UInt32 { 0 }
-}
-
 /// The platform and the channel of each guest.
 struct ControlState: ~Copyable {
-  var platform = SCMIPlatform<GuestResources, 4, 4>(backend: GuestResources())
+  var platform: SCMIPlatform<GuestResources, 4, 32>
   var channels: PerGuest<PlatformChannel>
 
   init(guestCount: Int) {
+    platform = SCMIPlatform(backend: GuestResources(guestCount: guestCount))
     for guest in 0..<guestCount {
       // No channel to the agent: the call is all that there is.
       let agent = platform.addAgent(
         AgentDescription(
           name: SCMIName("guest"), hasPlatformToAgentChannel: false, systemPower: .controls,
           system: UInt8(guest)))
-      platform.grant(.clock, GuestResources.counter, to: agent, rights: .none)
-      platform.grant(.sensor, GuestResources.uptime, to: agent, rights: .none)
+      ResourceTable.grant(guest, to: agent, isTold: false, &platform)
     }
     channels = PerGuest(count: guestCount) { Control.channel(of: $0) }
   }
@@ -117,12 +63,14 @@ enum Control {
   @inline(never)
   static func call(_ guest: Int, _ x0: UInt64, _ x1: UInt64, _ x2: UInt64) -> UInt64 {
     guard DoorbellCall(functionID: functionID).verdict(x0, x1, x2) == .doorbell else { return .max }
+    let before = Effects(guest)
     let wish = unsafe lock.unsafelyUnwrapped.with { state -> SystemPowerState? in
       settle(guest)
       _ = state.channels[guest].serve(AgentID(UInt8(guest + 1)), &state.platform)
       settle(guest)
       return state.platform.backend.wishes[guest].take()
     }
+    apply(since: before, guest)
     switch wish {
     case .some(.shutdown): Guests.powerOff(guest)
     case .some(.coldReset): Guests.restart(guest)
@@ -131,11 +79,48 @@ enum Control {
     return DoorbellCall.success
   }
 
+  /// What a guest's gates were before a call, to see what it changed.
+  private struct Effects {
+    let isSourceOn = Gates.isSourceOn
+    let entropy: UInt32
+    let share: UInt32
+
+    init(_ guest: Int) {
+      entropy = Gates.entropy(guest)
+      share = Gates.share(guest)
+    }
+  }
+
+  /// Has devices and cores look at what has changed. No lock is held.
+  private static func apply(since before: Effects, _ guest: Int) {
+    if before.isSourceOn != Gates.isSourceOn || before.entropy != Gates.entropy(guest) {
+      Devices.withRandomness { $0.lookAtGates() }
+    }
+    if before.share != Gates.share(guest) { Cores.wake(GuestHost.withGuest(guest) { $0.table.cores }) }
+  }
+
   /// The guest starts over.
   static func reset(guest: Int) {
+    let before = Effects(guest)
     unsafe lock.unsafelyUnwrapped.with { state in
       state.platform.resetAgent(AgentID(UInt8(guest + 1)))
+      state.platform.backend.startOver(guest)
       state.channels[guest] = channel(of: guest)
+    }
+    apply(since: before, guest)
+  }
+
+  /// A guest reads or writes a register of its real-time clock.
+  @inline(never)
+  static func readClock(_ guest: Int, _ offset: Int) -> UInt64 {
+    unsafe UInt64(lock.unsafelyUnwrapped.with { $0.platform.backend.guests[guest].realTime.read(offset) })
+  }
+
+  /// As `readClock`.
+  @inline(never)
+  static func writeClock(_ value: UInt64, _ guest: Int, _ offset: Int) {
+    unsafe lock.unsafelyUnwrapped.with {
+      $0.platform.backend.guests[guest].realTime.write(UInt32(truncatingIfNeeded: value), offset)
     }
   }
 

@@ -16,6 +16,15 @@ enum CoreSignal {
   static var all: UInt32 { 1 << serve | 1 << look }
 }
 
+/// What an interrupt of the host means to the core that took it, once it is served.
+enum CoreNews {
+  case nothing
+  /// The life of its guest, or what the guest has of it, has changed.
+  case look
+  /// The guest's part of a period, or the rest of it, is over.
+  case timer
+}
+
 /// The cores.
 enum Cores {
   // Set before the other cores start.
@@ -38,6 +47,7 @@ enum Cores {
       used = max(used, table.firstCore + table.coreCount)
     }
     Interrupts.acceptSent(CoreSignal.all)
+    try Throttle.start()
     if used < min(Board.coreLimit, Interrupts.coreCount(redistributors)) {
       Interrupts.route(to: UInt64(used))
       unsafe context(used).pointee.guest = noGuest
@@ -65,7 +75,8 @@ enum Cores {
     do throws(InterruptError) {
       // Set before this core was started.
       _ = try Interrupts.startCore(
-        redistributors: unsafe redistributors.unsafelyUnwrapped, sent: CoreSignal.all)
+        redistributors: unsafe redistributors.unsafelyUnwrapped,
+        sent: CoreSignal.all | 1 << Board.hostTimerInterrupt)
     } catch {
       Report.line("a core has no interrupts", guest: nil)
       Power.off(status: 1)
@@ -95,14 +106,15 @@ enum Cores {
     }
   }
 
-  /// Serves one interrupt of the host on a core of `guest`. Returns whether the guest's life has changed.
-  static func serveInterrupt(_ guest: Int) -> Bool {
+  /// Serves one interrupt of the host on a core of `guest`.
+  static func serveInterrupt(_ guest: Int) -> CoreNews {
     switch serveInterruptController(guest) {
     case CoreSignal.serve: Devices.serve(guest: guest)
-    case CoreSignal.look: return true
+    case CoreSignal.look: return .look
+    case Board.hostTimerInterrupt: return .timer
     default: lookAtInput()
     }
-    return false
+    return .nothing
   }
 
   private static func serveHardware() {
@@ -178,7 +190,9 @@ enum Cores {
     }
     unsafe context.pointee.elr = entry
     unsafe context.pointee.spsr = 0x3c5  // EL1h, everything masked
+    unsafe context.pointee.exits = 0
     if Trace.isOn { Trace.record(.enter, guest: guest, 0, entry) }
+    Throttle.arm(guest)
     unsafe machine_enter_guest(context)
   }
 
@@ -194,6 +208,7 @@ enum Cores {
   /// Takes this core out of its guest: no interrupt and no timer of the guest reaches it any more.
   static func leave(guest: Int, index: Int) -> Never {
     if Trace.isOn { Trace.record(.leave, guest: guest, 0) }
+    machine_write_host_timer_control(0)
     machine_write_guest_timer_control(0)
     machine_write_guest_physical_timer_control(0)
     machine_write_guest_icc_igrpen(0)
@@ -205,7 +220,16 @@ enum Cores {
     run(first + index)
   }
 
-  /// Makes the cores of the mask look at the lives of their guests.
+  /// How often the cores of a guest have left it for an access or a call, since each began.
+  static func exitCount(of guest: Int) -> UInt64 {
+    let table = GuestHost.withGuest(guest) { $0.table }
+    var count: UInt64 = 0
+    // Each is a word that its core writes.
+    for i in 0..<table.coreCount { unsafe count &+= context(table.firstCore + i).pointee.exits }
+    return count
+  }
+
+  /// Makes the cores of the mask look at the lives of their guests, and at their share of the time.
   static func wake(_ cores: UInt16) { send(CoreSignal.look, cores) }
 
   /// Has what is left of a guest's work served on its first core, soon.

@@ -26,6 +26,8 @@ enum GuestError: Error {
   case notMappable
   /// A core of the board does not start.
   case coreNotStarted(Int)
+  /// The interrupt controller has no interrupt for the timer of EL2.
+  case noHostTimer
 }
 
 extension Serial {
@@ -76,6 +78,7 @@ extension Serial {
       put("the firmware does not start core ")
       put(decimal: UInt64(core))
       put(": start QEMU with -M virt,virtualization=on")
+    case .noHostTimer: put("the timer of EL2 has no interrupt: start QEMU with -M virt,virtualization=on")
     }
   }
 

@@ -5,7 +5,6 @@ import DeviceTree
 /// Writes device trees for guests.
 enum GuestTree {
   private static var controllerHandle: UInt32 { 1 }
-  private static var sharedMemoryHandle: UInt32 { 2 }
 
   /// Writes the tree of `guest` at its place in guest memory. Returns its length.
   static func write(
@@ -26,6 +25,7 @@ enum GuestTree {
     controller(guest, &writer)
     timerAndFirmware(&writer)
     control(&writer)
+    consumers(&writer)
     for slot in 0..<Devices.count where Devices.hasDevice(slot: slot) { virtio(guest, slot, &writer) }
     return try writer.finish()
   }
@@ -76,6 +76,8 @@ enum GuestTree {
       writer.property("compatible", string: "arm,armv8")
       writer.property("reg", cells: [UInt32(affinity)])
       writer.property("enable-method", string: "psci")
+      writer.property("power-domains", cells: [ControlHandle.performance, 0])
+      writer.property("power-domain-names", string: "perf")
       writer.endNode()
     }
     writer.endNode()
@@ -110,40 +112,6 @@ enum GuestTree {
     writer.endNode()
   }
 
-  /// The SCMI agent that the guest is: its memory, and the call by which it rings.
-  private static func control(_ writer: inout DeviceTreeWriter) {
-    writer.beginNode("sram", at: Control.address)
-    writer.property("compatible", string: "mmio-sram")
-    writer.property("reg", numbers: [Control.address, Control.pageByteCount])
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [1])
-    writer.property(
-      "ranges", cells: [0, 0, UInt32(Control.address), UInt32(Control.pageByteCount)])
-    writer.beginNode("scmi-shmem", at: 0)
-    writer.property("compatible", string: "arm,scmi-shmem")
-    writer.property("reg", cells: [0, UInt32(Control.areaByteCount)])
-    writer.property("phandle", cells: [sharedMemoryHandle])
-    writer.endNode()
-    writer.endNode()
-    writer.beginNode("firmware")
-    writer.beginNode("scmi")
-    writer.property("compatible", string: "arm,scmi-smc")
-    writer.property("arm,smc-id", cells: [Control.functionID])
-    writer.property("shmem", cells: [sharedMemoryHandle])
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [0])
-    writer.beginNode("protocol", at: 0x14)
-    writer.property("reg", cells: [0x14])
-    writer.property("#clock-cells", cells: [1])
-    writer.endNode()
-    writer.beginNode("protocol", at: 0x15)
-    writer.property("reg", cells: [0x15])
-    writer.property("#thermal-sensor-cells", cells: [1])
-    writer.endNode()
-    writer.endNode()
-    writer.endNode()
-  }
-
   private static func virtio(_ guest: GuestTable, _ slot: Int, _ writer: inout DeviceTreeWriter) {
     let base = Board.virtioBase + UInt64(slot) * Board.virtioStride
     let interrupt = Board.interrupt(guest: guest.index, slot: slot)
@@ -153,6 +121,9 @@ enum GuestTree {
     // Edge: one write to the pending register is one interrupt.
     writer.property("interrupts", cells: [0, interrupt - 32, 1])
     writer.property("dma-coherent")
+    if slot == GuestRandomness.slot {
+      writer.property("power-domains", cells: [ControlHandle.power, UInt32(ResourceTable.entropy)])
+    }
     writer.endNode()
   }
 }

@@ -31,8 +31,17 @@ enum Board {
   static var distributor: UInt64 { 0x0800_0000 }
   static var redistributors: UInt64 { 0x080a_0000 }
   static var redistributorStride: UInt64 { 0x2_0000 }
+  /// The board's real-time clock, a PL031. Guests find one of their own there.
+  static var realTimeClock: UInt64 { 0x0901_0000 }
+  static var realTimeClockByteCount: UInt64 { 0x1000 }
+  /// The time of day, in seconds since 1970, by the board's clock.
+  static var secondsOfDay: UInt64 {
+    MMIORegion(base: realTimeClock, size: realTimeClockByteCount).map { UInt64($0.read32(0)) } ?? 0
+  }
   /// The virtual timer of each core is the guest's.
   static var timerInterrupt: UInt32 { 27 }
+  /// The timer of EL2 on each core is the host's.
+  static var hostTimerInterrupt: UInt32 { 26 }
 
   static var diskBase: UInt64 { 0x4a00_0000 }
   static var diskByteCount: UInt64 { 24 << 20 }

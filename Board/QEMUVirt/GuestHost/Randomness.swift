@@ -14,7 +14,7 @@ import Virtio
 
   mutating func fill(_ range: GuestRange) -> UInt32 {
     // Never freed, and used under the lock of the kind only.
-    unsafe source.pointee.fill(range)
+    Gates.isSourceOn ? unsafe source.pointee.fill(range) : 0
   }
 }
 
@@ -27,6 +27,8 @@ import Virtio
   private let hardware: HardwareSlot
   private let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
   private var isFailureReported = false
+  /// The gate of each guest's device, as it was when it was looked at last.
+  private var gates = [4 of UInt32](repeating: 0)
 
   /// Nil, and a line that says why, when the board has no entropy device that works.
   init?(_ setup: HostSetup, _ arena: inout DriverArena) {
@@ -86,18 +88,35 @@ import Virtio
       isFailureReported = true
       Hardware.line("gives no entropy any more", fault, hardware)
     }
+    pollAll()
+  }
+
+  private mutating func pollAll() {
     for guest in 0..<transports.count {
       transports[guest].poll()
       if transports[guest].hasWork { Cores.serveLater(guest) }
     }
   }
 
+  /// The platform has changed a gate: a device without power, or held in reset, or that had one, is as after
+  /// power-on; with its source's clock back, buffers that waited are filled.
+  mutating func lookAtGates() {
+    for guest in 0..<transports.count where gates[guest] != Gates.entropy(guest) {
+      gates[guest] = Gates.entropy(guest)
+      transports[guest].reset()
+    }
+    pollAll()
+  }
+
+  /// Whether nobody answers at the guest's window.
+  private func isDead(_ guest: Int) -> Bool { Gates.entropy(guest) & 1 != 0 }
+
   mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
-    transports[guest].read(at: offset, byteCount: byteCount)
+    isDead(guest) ? 0 : transports[guest].read(at: offset, byteCount: byteCount)
   }
 
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
-    transports[guest].take(value, at: offset, byteCount: byteCount)
+    isDead(guest) ? false : transports[guest].take(value, at: offset, byteCount: byteCount)
   }
 
   mutating func serve(guest: Int) -> Bool { transports[guest].run() }

@@ -9,6 +9,7 @@ import Machine
 func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   // guest.S hands over the context of this core, which nothing else touches meanwhile.
   let syndrome = machine_read_esr()
+  unsafe context.pointee.exits &+= 1
   if Trace.isOn { return unsafe Traps.traced(syndrome, &context.pointee) }
   guard let access = DataAccess(syndrome) else { return unsafe Traps.handle(syndrome, &context.pointee) }
   unsafe Traps.emulate(access, &context.pointee)
@@ -19,7 +20,12 @@ func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
 func machineGuestInterrupt(_ context: UnsafeMutablePointer<machine_guest>) {
   // As above.
   let (guest, core) = unsafe (Int(context.pointee.guest), Int(context.pointee.core))
-  guard Cores.serveInterrupt(guest), GuestHost.life(of: guest).with({ $0.mustLeave }) else { return }
+  switch Cores.serveInterrupt(guest) {
+  case .nothing: return
+  case .timer where !Throttle.pause(guest): return
+  case .timer, .look: break
+  }
+  guard GuestHost.life(of: guest).with({ $0.mustLeave }) else { return Throttle.arm(guest) }
   Cores.leave(guest: guest, index: core)
 }
 
@@ -102,11 +108,26 @@ enum Traps {
     _ access: DataAccess, _ address: UInt64, _ context: inout machine_guest
   ) {
     let guest = Int(context.guest)
-    if access.isWrite {
+    let clockOffset = address &- Board.realTimeClock
+    if clockOffset < Board.realTimeClockByteCount {
+      realTimeClock(access, Int(clockOffset), &context)
+    } else if access.isWrite {
       let value = access.stored(register(access.register, &context))
       GuestHost.withGuest(guest) { $0.write(value, address, byteCount: access.byteCount) }
     } else {
       let value = GuestHost.withGuest(guest) { $0.read(address, byteCount: access.byteCount) }
+      setRegister(access.register, access.loaded(value), &context)
+    }
+  }
+
+  /// A register of the guest's real-time clock, which takes accesses of 32 bits.
+  private static func realTimeClock(_ access: DataAccess, _ offset: Int, _ context: inout machine_guest) {
+    let isWord = access.byteCount == 4
+    if access.isWrite {
+      let value = access.stored(register(access.register, &context))
+      if isWord { Control.writeClock(value, Int(context.guest), offset) }
+    } else {
+      let value = isWord ? Control.readClock(Int(context.guest), offset) : 0
       setRegister(access.register, access.loaded(value), &context)
     }
   }

@@ -119,6 +119,8 @@ struct machine_guest {
   uint64_t spsr;
   uint32_t guest; /* which guest this is, and which of its cores */
   uint32_t core;
+  uint64_t exits; /* how often it was left for an access or a call */
+  uint64_t reserved;
 };
 _Static_assert(sizeof(struct machine_guest) % 16 == 0, "the stack pointer is aligned");
 MACHINE_READ(esr, "esr_el2")
@@ -139,6 +141,8 @@ MACHINE_WRITE(guest_elr, "elr_el1")
 MACHINE_WRITE(guest_spsr, "spsr_el1")
 MACHINE_READ(guest_vbar, "vbar_el1")
 MACHINE_WRITE(guest_mdscr, "mdscr_el1")
+MACHINE_WRITE(host_timer_control, "cnthp_ctl_el2")
+MACHINE_WRITE(host_timer_compare, "cnthp_cval_el2")
 MACHINE_WRITE(guest_timer_control, "cntv_ctl_el0")
 MACHINE_WRITE(guest_physical_timer_control, "cntp_ctl_el0")
 MACHINE_WRITE(icc_sgi0, "S3_0_C12_C11_7")

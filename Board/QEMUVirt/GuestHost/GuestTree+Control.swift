@@ -1,0 +1,166 @@
+// The device tree of a guest: its SCMI agent, and the devices that use what the agent controls.
+
+import DeviceTree
+
+/// The nodes that others name.
+enum ControlHandle {
+  static var sharedMemory: UInt32 { 2 }
+  static var power: UInt32 { 3 }
+  static var performance: UInt32 { 4 }
+  static var clock: UInt32 { 5 }
+  static var sensor: UInt32 { 6 }
+  static var reset: UInt32 { 7 }
+  static var processorVoltage: UInt32 { 8 }
+  static var peripheralVoltage: UInt32 { 9 }
+  static var entropySource: UInt32 { 10 }
+  static var entropyClock: UInt32 { 11 }
+}
+
+extension GuestTree {
+  /// The SCMI agent that the guest is: its memory, the call by which it rings, and the protocols.
+  @_optimize(size)
+  static func control(_ writer: inout DeviceTreeWriter) {
+    sharedMemory(&writer)
+    writer.beginNode("firmware")
+    writer.beginNode("scmi")
+    writer.property("compatible", string: "arm,scmi-smc")
+    writer.property("arm,smc-id", cells: [Control.functionID])
+    writer.property("shmem", cells: [ControlHandle.sharedMemory])
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [0])
+    provider(0x11, "#power-domain-cells", ControlHandle.power, &writer)
+    provider(0x13, "#power-domain-cells", ControlHandle.performance, &writer)
+    provider(0x14, "#clock-cells", ControlHandle.clock, &writer)
+    provider(0x15, "#thermal-sensor-cells", ControlHandle.sensor, &writer)
+    provider(0x16, "#reset-cells", ControlHandle.reset, &writer)
+    voltages(&writer)
+    writer.beginNode("protocol", at: 0x18)
+    writer.property("reg", cells: [0x18])
+    writer.endNode()
+    writer.endNode()
+    writer.endNode()
+  }
+
+  private static func sharedMemory(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("sram", at: Control.address)
+    writer.property("compatible", string: "mmio-sram")
+    writer.property("reg", numbers: [Control.address, Control.pageByteCount])
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [1])
+    writer.property("ranges", cells: [0, 0, UInt32(Control.address), UInt32(Control.pageByteCount)])
+    writer.beginNode("scmi-shmem", at: 0)
+    writer.property("compatible", string: "arm,scmi-shmem")
+    writer.property("reg", cells: [0, UInt32(Control.areaByteCount)])
+    writer.property("phandle", cells: [ControlHandle.sharedMemory])
+    writer.endNode()
+    writer.endNode()
+  }
+
+  /// A protocol whose resources others name by one cell.
+  private static func provider(
+    _ number: UInt32, _ cells: StaticString, _ handle: UInt32, _ writer: inout DeviceTreeWriter
+  ) {
+    writer.beginNode("protocol", at: UInt64(number))
+    writer.property("reg", cells: [number])
+    writer.property(cells, cells: [1])
+    writer.property("phandle", cells: [handle])
+    writer.endNode()
+  }
+
+  private static func voltages(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("protocol", at: 0x17)
+    writer.property("reg", cells: [0x17])
+    writer.beginNode("regulators")
+    writer.property("#address-cells", cells: [1])
+    writer.property("#size-cells", cells: [0])
+    writer.beginNode("regulator", at: UInt64(ResourceTable.processor))
+    writer.property("reg", cells: [UInt32(ResourceTable.processor)])
+    regulator(
+      "vdd-cores", UInt32(ProcessorModel.lowestVoltage), UInt32(ProcessorModel.highestVoltage),
+      ControlHandle.processorVoltage, &writer)
+    writer.property("regulator-always-on")
+    writer.endNode()
+    writer.beginNode("regulator", at: UInt64(ResourceTable.peripherals))
+    writer.property("reg", cells: [UInt32(ResourceTable.peripherals)])
+    regulator("vdd-peripherals", 1_800_000, 3_300_000, ControlHandle.peripheralVoltage, &writer)
+    writer.endNode()
+    writer.endNode()
+    writer.endNode()
+  }
+
+  private static func regulator(
+    _ name: StaticString, _ lowest: UInt32, _ highest: UInt32, _ handle: UInt32,
+    _ writer: inout DeviceTreeWriter
+  ) {
+    writer.property("regulator-name", string: name)
+    writer.property("regulator-min-microvolt", cells: [lowest])
+    writer.property("regulator-max-microvolt", cells: [highest])
+    writer.property("phandle", cells: [handle])
+  }
+
+  /// Who uses clocks, resets, voltages and sensors, so that Linux's own drivers for such things show them.
+  /// The clock of the entropy source is behind a supply, which Linux can switch from user space.
+  @_optimize(size)
+  static func consumers(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("rtc", at: Board.realTimeClock)
+    writer.property("compatible", string: "arm,pl031\0arm,primecell")
+    writer.property("reg", numbers: [Board.realTimeClock, Board.realTimeClockByteCount])
+    writer.property("clocks", cells: [ControlHandle.clock, 2])
+    writer.property("clock-names", string: "apb_pclk")
+    writer.property("resets", cells: [ControlHandle.reset, UInt32(ResourceTable.realTime)])
+    writer.property("power-domains", cells: [ControlHandle.power, UInt32(ResourceTable.realTime)])
+    writer.endNode()
+    writer.beginNode("pwm")
+    writer.property("compatible", string: "clk-pwm")
+    writer.property("clocks", cells: [ControlHandle.clock, 2])
+    writer.property("#pwm-cells", cells: [2])
+    writer.endNode()
+    writer.beginNode("entropy-clock")
+    writer.property("compatible", string: "fixed-factor-clock")
+    writer.property("#clock-cells", cells: [0])
+    writer.property("clocks", cells: [ControlHandle.clock, 1])
+    writer.property("clock-mult", cells: [1])
+    writer.property("clock-div", cells: [2])
+    writer.property("phandle", cells: [ControlHandle.entropyClock])
+    writer.endNode()
+    writer.beginNode("entropy-source")
+    writer.property("compatible", string: "regulator-fixed-clock")
+    regulator("entropy-source", 1_000_000, 1_000_000, ControlHandle.entropySource, &writer)
+    writer.property("clocks", cells: [ControlHandle.entropyClock])
+    writer.property("regulator-boot-on")
+    writer.endNode()
+    // A supply that user space switches: by the file `state`, or where a kernel has only the driver for that,
+    // as a light.
+    writer.beginNode("entropy-switch")
+    writer.property("compatible", string: "regulator-output\0regulator-led")
+    writer.property("vout-supply", cells: [ControlHandle.entropySource])
+    writer.property("vled-supply", cells: [ControlHandle.entropySource])
+    writer.endNode()
+    writer.beginNode("peripheral-switch")
+    writer.property("compatible", string: "regulator-output")
+    writer.property("vout-supply", cells: [ControlHandle.peripheralVoltage])
+    writer.endNode()
+    writer.beginNode("core-voltage")
+    writer.property("compatible", string: "regulator-virtual-consumer")
+    writer.property("default-supply", cells: [ControlHandle.processorVoltage])
+    writer.endNode()
+    thermalZone(&writer)
+  }
+
+  private static func thermalZone(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("thermal-zones")
+    writer.beginNode("cores-thermal")
+    writer.property("polling-delay", cells: [0])
+    writer.property("polling-delay-passive", cells: [0])
+    writer.property("thermal-sensors", cells: [ControlHandle.sensor, 0])
+    writer.beginNode("trips")
+    writer.beginNode("hot")
+    writer.property("temperature", cells: [110_000])
+    writer.property("hysteresis", cells: [1000])
+    writer.property("type", string: "critical")
+    writer.endNode()
+    writer.endNode()
+    writer.endNode()
+    writer.endNode()
+  }
+}

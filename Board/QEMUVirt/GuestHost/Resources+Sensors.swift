@@ -1,0 +1,116 @@
+// The sensors of a guest: what the model of its cores says, its voltages, and what the host counts.
+
+import SCMI
+
+extension GuestResources {
+  var sensorCount: Int { 1 + guestCount * ResourceTable.guestSensors }
+
+  /// Which sensor of which guest; nil for the uptime, which is everybody's.
+  private func place(_ sensor: SensorID) -> (guest: Int, which: ResourceTable.GuestSensor)? {
+    guard sensor.index != ResourceTable.uptime else { return nil }
+    let index = sensor.index - 1
+    guard let which = ResourceTable.GuestSensor(rawValue: index % ResourceTable.guestSensors) else {
+      return nil
+    }
+    return (index / ResourceTable.guestSensors, which)
+  }
+
+  func sensor(_ sensor: SensorID) -> SensorDescription {
+    // Units as they are sent: 2 degrees Celsius, 5 volts, 7 watts, 20 hertz, 21 seconds.
+    switch place(sensor)?.which {
+    case .temperature:
+      SensorDescription(
+        quantity: SensorQuantity(type: 2, exponent: -3, resolutionExponent: -3, lowest: 0, highest: 125_000),
+        hasTripPoints: true)
+    case .power:
+      SensorDescription(quantity: SensorQuantity(type: 7, exponent: -3, resolutionExponent: -3, lowest: 0))
+    case .processorVoltage, .peripheralVoltage:
+      SensorDescription(quantity: SensorQuantity(type: 5, exponent: -6, resolutionExponent: -6, lowest: 0))
+    case .exits: SensorDescription(quantity: SensorQuantity(type: 20, lowest: 0))
+    case .tremor:
+      SensorDescription(
+        quantity: axis(0, of: sensor), axisCount: 3, intervalCount: 3, timeStampExponent: -6,
+        notifiesUpdates: true)
+    case nil: SensorDescription(quantity: SensorQuantity(type: 21, lowest: 0))
+    }
+  }
+
+  func name(of sensor: SensorID) -> SCMIName {
+    switch place(sensor)?.which {
+    case .temperature: SCMIName("temperature")
+    case .power: SCMIName("power")
+    case .processorVoltage: SCMIName("vdd-cores")
+    case .peripheralVoltage: SCMIName("vdd-peripherals")
+    case .exits: SCMIName("exits")
+    case .tremor: SCMIName("tremor")
+    case nil: SCMIName("host-uptime")
+    }
+  }
+
+  mutating func reading(_ axis: Int, of sensor: SensorID) throws(SCMIStatus) -> SensorReading {
+    guard let (guest, which) = place(sensor) else { return SensorReading(value: uptimeSeconds) }
+    measure(guest)
+    let control = guests[guest]
+    switch which {
+    case .temperature: return SensorReading(value: control.processor.temperature)
+    case .power: return SensorReading(value: Int64(control.processor.power))
+    case .processorVoltage: return SensorReading(value: Int64(control.processor.microvolts))
+    case .peripheralVoltage:
+      return SensorReading(value: control.arePeripheralsOn ? Int64(control.peripheralMicrovolts) : 0)
+    case .exits: return SensorReading(value: Int64(control.processor.exitsPerSecond))
+    case .tremor: return tremor(axis, control)
+    }
+  }
+
+  /// Brings the model of a guest's cores up to date.
+  mutating func measure(_ guest: Int) {
+    guests[guest].processor.advance(exits: Cores.exitCount(of: guest))
+  }
+}
+
+// MARK: Tremor: an accelerometer on the board, which shakes with the work of the cores
+
+extension GuestResources {
+  func axis(_ index: Int, of sensor: SensorID) -> SensorQuantity {
+    // 89: metres per second squared.
+    SensorQuantity(
+      type: 89, exponent: -3, resolutionExponent: -3, lowest: -20_000, highest: 20_000)
+  }
+  func axisName(_ index: Int, of sensor: SensorID) -> SCMIName {
+    switch index {
+    case 0: SCMIName("tremor_X")
+    case 1: SCMIName("tremor_Y")
+    default: SCMIName("tremor_Z")
+    }
+  }
+
+  /// Gravity, and in the plane what the last second's exits shake.
+  private func tremor(_ axis: Int, _ control: GuestControl) -> SensorReading {
+    let shake = Int64(min(control.processor.exitsPerSecond, 10_000))
+    let microseconds = UInt64(uptimeSeconds) * 1_000_000
+    return SensorReading(value: axis == 2 ? 9807 : axis == 0 ? shake : -shake, timeStamp: microseconds)
+  }
+
+  func isEnabled(_ sensor: SensorID) throws(SCMIStatus) -> Bool {
+    guard let (guest, which) = place(sensor), which == .tremor else { return true }
+    return guests[guest].isTremorOn
+  }
+  mutating func setEnabled(_ isEnabled: Bool, _ sensor: SensorID) throws(SCMIStatus) {
+    guard let (guest, which) = place(sensor), which == .tremor else { return }
+    guests[guest].isTremorOn = isEnabled
+  }
+  func updateInterval(_ index: Int, of sensor: SensorID) -> UpdateInterval {
+    switch index {
+    case 0: UpdateInterval(100, exponent: -3)
+    case 1: UpdateInterval(1, exponent: 0)
+    default: UpdateInterval(10, exponent: 0)
+    }
+  }
+  func currentInterval(of sensor: SensorID) throws(SCMIStatus) -> Int {
+    guard let (guest, _) = place(sensor) else { return 0 }
+    return guests[guest].tremorInterval
+  }
+  mutating func setInterval(_ index: Int, of sensor: SensorID) throws(SCMIStatus) {
+    if let (guest, _) = place(sensor) { guests[guest].tremorInterval = index }
+  }
+}
