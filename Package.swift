@@ -182,7 +182,7 @@ if let board {
         name: "GuestHost",
         dependencies: [
           "CMachine", "DeviceTree", "DeviceTypes", "Hypervisor", "Machine", "Platform", "Randomness", "SCMI",
-          "Virtio",
+          "SCMIVirtio", "Virtio",
           "Wire",
         ],
         path: "Board/\(board)/GuestHost", swiftSettings: image,

@@ -80,9 +80,9 @@ start:
   mov w1, #0
   expect 'g'
   mov w2, #-1
-  str w2, [x9, #0x114]          // interrupts 160 to 191: the guest owns 176 to 179
+  str w2, [x9, #0x114]          // interrupts 160 to 191: the guest owns 176 to 180
   ldr w0, [x9, #0x114]
-  immediate x1, 0xf0000
+  immediate x1, 0x1f0000
   expect 'o'
 
   immediate x0, 0x84000000      // PSCI_VERSION, by HVC and by SMC

@@ -12,6 +12,8 @@ from machine import quoted
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest-files", "check")
 KERNEL_ADDRESS = 0x5000_0000
 INITRD_ADDRESS = 0x5800_0000
+# How guests reach their SCMI platform.
+SCMI = {"hvc": ["hvc"] * 4, "virtio": ["virtio"] * 4, "mixed": ["hvc", "virtio"] * 2}
 PREFIX = "\x14"  # Ctrl-T, after which a key is for the host
 
 
@@ -26,6 +28,7 @@ class Parts:
             raise machine.InputError("the parts of the guest could not be had") from error
         parts = dict(line.split("=", 1) for line in done.stdout.splitlines())
         self.kernel, self.initrd, self.disk = parts["kernel"], parts["initrd"], parts["disk"]
+        self.has_consumers = not {"--modules", "--build"}.isdisjoint(options)
         if kernel:
             check_kernel(kernel)
             self.kernel = kernel
@@ -60,8 +63,8 @@ def copy_disk(source, path):
 class Guest:
     """One guest of a machine: its console, its shell and its disk."""
 
-    def __init__(self, name, disk):
-        self.name, self.disk = name, disk
+    def __init__(self, name, disk, scmi=None):
+        self.name, self.disk, self.scmi = name, disk, scmi
         self.console = None
         self.shell = None
 
@@ -84,12 +87,13 @@ class GuestHost:
 
     has_switch = True
 
-    def __init__(self, parts, folder, guests=2, cores=4, rings="packed", echo=None):
-        self.folder, self.echo = folder, echo
-        self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")))
-                       for number in range(guests)]
+    def __init__(self, parts, folder, guests=2, cores=4, rings="packed", scmi="hvc", echo=None):
+        self.folder, self.echo, self.scmi = folder, echo, scmi
+        self.has_consumers = parts.has_consumers
+        self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")),
+                             SCMI[scmi][number]) for number in range(guests)]
         initrd = parts.with_scripts(os.path.join(folder, "initrd"))
-        append = host_options(parts.kernel, initrd, guests, rings)
+        append = host_options(parts.kernel, initrd, guests, rings, scmi)
         self.control_path = os.path.join(folder, "control")
         self.command = host_command(parts.kernel, initrd, append, cores) + [
             "-serial", f"unix:{quoted(self.control_path)},server=on,wait=off", "-monitor", "none",
@@ -145,9 +149,11 @@ class GuestHost:
         return self.control.tail() if self.control else []
 
 
-def host_options(kernel, initrd, guests, rings):
-    return (f"guests={guests} kernel={os.path.getsize(kernel)} initrd={os.path.getsize(initrd)} "
-            f"rings={rings}")
+def host_options(kernel, initrd, guests, rings, scmi):
+    options = (f"guests={guests} kernel={os.path.getsize(kernel)} initrd={os.path.getsize(initrd)} "
+               f"rings={rings}")
+    devices = ",".join(str(int(way == "virtio")) for way in SCMI[scmi])
+    return f"{options} scmi-device={devices}"
 
 
 def host_command(kernel, initrd, append, cores):
@@ -187,8 +193,10 @@ class Reference:
     """The same guests on QEMU's own devices, each in a QEMU of its own, without a network between them."""
 
     has_switch = False
+    has_consumers = False
+    scmi = None
 
-    def __init__(self, parts, folder, guests=2, cores=3, rings="packed", echo=None):
+    def __init__(self, parts, folder, guests=2, cores=3, rings="packed", scmi=None, echo=None):
         self.folder, self.echo, self.rings = folder, echo, rings
         self.kernel = parts.kernel
         self.initrd = parts.with_scripts(os.path.join(folder, "initrd"))

@@ -137,12 +137,14 @@ class Script:
 
 
 class Machine:
+    scmi = "hvc"
+
     def __init__(self, *guests):
         self.guests = guests
 
 
 class Guest:
-    name = "guest"
+    name, scmi = "guest", "hvc"
 
     def __init__(self, answers, disk=None):
         self.shell, self.disk = Script(answers), disk

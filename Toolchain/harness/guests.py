@@ -17,6 +17,8 @@ import machine
 from symbols import Symbols, filter_console
 
 KERNELS = {"6.12": (), "7.3": ("--newest",), "built": ("--build",)}
+# The same with all of SCMI's drivers, where the kernel leaves them out.
+DRIVERS = {"6.12": ("--modules",)}
 
 
 def main():
@@ -27,6 +29,8 @@ def main():
     parser.add_argument("--guests", type=int, default=1, help="how many guests; 1")
     parser.add_argument("--kernel", help="6.12, 7.3, built, or a file")
     parser.add_argument("--rings", choices=("split", "packed"), help="the ring format that is offered")
+    parser.add_argument("--scmi", choices=tuple(guest_machine.SCMI),
+                        help="how guests reach their SCMI platform; mixed: some so, some so")
     parser.add_argument("--disk", action="append", default=[], help="a guest's disk, a raw image")
     parser.add_argument("--trace", help="where to write a trace, when all guests are off")
     parser.add_argument("--only", default="", help="with --check: only the rows whose name contains this")
@@ -43,9 +47,9 @@ def main():
         return 130
 
 
-def parts(kernel):
+def parts(kernel, needs_drivers):
     if kernel in KERNELS:
-        return guest_machine.Parts(KERNELS[kernel])
+        return guest_machine.Parts(DRIVERS.get(kernel, KERNELS[kernel]) if needs_drivers else KERNELS[kernel])
     return guest_machine.Parts(kernel=kernel)
 
 
@@ -62,9 +66,10 @@ def check(options):
     table = guests_check.Table()
     sizes = guests_check.Sizes(options.quick)
     for kernel, ring in runs:
-        print(f"\033[1mLinux {kernel}, {ring} rings\033[0m", flush=True)
-        made = parts(kernel)
-        guests_check.run_rows(lambda folder: kind(made, folder, rings=ring, echo=echo),
+        scmi = options.scmi or ("hvc" if kernel == "7.3" else "mixed")
+        print(f"\033[1mLinux {kernel}, {ring} rings, SCMI over {scmi}\033[0m", flush=True)
+        made = parts(kernel, True)
+        guests_check.run_rows(lambda folder: kind(made, folder, rings=ring, scmi=scmi, echo=echo),
                               sizes, ring, options.only, table)
     print(f"\n{table.passed} passed, {table.failed} failed ({time.monotonic() - started:.0f} s)", flush=True)
     return 0 if table.passed and not table.failed else 1
@@ -72,12 +77,13 @@ def check(options):
 
 def interact(options):
     """The guests with the host's console on this terminal."""
-    made = parts(options.kernel or "6.12")
+    made = parts(options.kernel or "6.12", options.scmi in ("virtio", "mixed"))
     symbols = Symbols(machine.IMAGE + ".elf", os.environ["VIREO_TOOLCHAIN"], os.environ["VIREO_TOP"])
     disks = [os.path.abspath(disk) for disk in options.disk]
     disks += [made.disk] * (options.guests - len(disks))
     rings = options.rings or "packed"
-    append = guest_machine.host_options(made.kernel, made.initrd, options.guests, rings)
+    append = guest_machine.host_options(made.kernel, made.initrd, options.guests, rings,
+                                        options.scmi or "hvc")
     append += " trace" if options.trace else ""
     # Guest 0 has two cores, each other one; one more takes the interrupts of the hardware.
     command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 2)

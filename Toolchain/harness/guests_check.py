@@ -12,6 +12,7 @@ import time
 import guest_image
 import truth
 from guest_console import GuestFailure
+from guest_control import ControlRows
 from guest_host_side import Site
 
 SHELL = "sh /run/vireo/"
@@ -37,7 +38,7 @@ class Sizes:
         self.traffic_rounds = 2 if quick else 5
 
 
-class Checks:
+class Checks(ControlRows):
     """The rows, for a machine with two guests."""
 
     def __init__(self, machine, site, sizes, rings):
@@ -68,8 +69,9 @@ class Checks:
                 "for d in /sys/bus/virtio/devices/*; do "
                 "echo $(cat $d/device) $(basename $(readlink $d/driver)) $(cat $d/features); done")
             rows = [line.split() for line in listed.splitlines()]
-            require({int(row[0], 16): row[1] for row in rows} == DRIVERS,
-                    f"{guest.name} has other devices or drivers than the four: {rows}")
+            wanted = DRIVERS | ({32: "scmi-virtio"} if guest.scmi == "virtio" else {})
+            require({int(row[0], 16): row[1] for row in rows} == wanted,
+                    f"{guest.name} has other devices or drivers: {rows}")
             for kind, driver, bits in rows:
                 require(bits[VERSION_BIT] == "1", f"{driver} has no VERSION_1")
                 require(bits[PACKED_BIT] == str(int(self.rings == "packed")),
@@ -87,20 +89,6 @@ class Checks:
         after = rescheduled(shell)
         require(len(after) == 2 and all(a > b for a, b in zip(after, before)),
                 f"not every CPU got interrupts of the other: {before}, {after}")
-        return ""
-
-    def scmi(self):
-        """every guest is an SCMI agent over HVC, without a complaint of Linux's"""
-        for guest in self.machine.guests:
-            log = guest.shell.check("dmesg | grep -i scmi")
-            require("SCMI Protocol v2.1 'Vireo:guest host' Firmware version 0x1" in log,
-                    f"{guest.name} has not found the platform: {log}")
-            bad = re.findall(r".*(?:alformed|error|fail|timed out|unexpected).*", log)
-            require(not bad, f"the SCMI driver of {guest.name} complains: {bad}")
-            clocks = guest.shell.check("mountpoint -q /sys/kernel/debug || mount -t debugfs none "
-                                       "/sys/kernel/debug; cat /sys/kernel/debug/clk/clk_summary")
-            require(re.search(r"^ *system-counter .* 62500000 ", clocks, re.M),
-                    f"the counter is not among the clocks: {clocks}")
         return ""
 
     # --- Disk ---
@@ -323,9 +311,10 @@ def rescheduled(shell):
     return [sum(column) for column in zip(*counts)]
 
 
-ROWS = ("root", "features", "cores", "scmi", "disk", "discard", "trim", "entropy", "ports", "address",
-        "download",
-        "iperf_guests", "iperf_outside", "offloads", "reboot", "power_off", "crash", "power_cut")
+ROWS = ("root", "features", "cores", "disk", "discard", "trim", "entropy", "ports", "address",
+        "scmi", "scmi_devices", "scmi_performance", "scmi_supplies", "scmi_shared", "download",
+        "iperf_guests", "iperf_outside", "offloads", "reboot", "power_off", "crash", "power_cut",
+        "scmi_events")
 
 
 class Table:

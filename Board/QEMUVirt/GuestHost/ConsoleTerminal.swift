@@ -68,8 +68,9 @@ struct ConsoleTerminal: ~Copyable {
         say("guest ", UInt8(0x30 + guest))
         screen.replay()
       case .noSuchConsole: say("no such guest")
-      case .help: say("Ctrl-T and 0 to 9: that guest; r: restart it; o: power it off; Ctrl-T: itself")
-      case .restart, .powerOff: return command
+      case .help:
+        say("Ctrl-T and 0 to 9: that guest; r: restart it; o: power it off; s: ask it to; Ctrl-T: itself")
+      case .restart, .powerOff, .shutDown: return command
       }
     }
     return .none

@@ -47,6 +47,7 @@ struct Consoles: DeviceKind, ~Copyable {
       switch Devices.consoles.with({ $0.takeInput() }) {
       case .restart(let guest): Guests.restart(guest)
       case .powerOff(let guest): Guests.powerOff(guest)
+      case .shutDown(let guest): Control.requestShutdown(guest)
       default: return
       }
     }

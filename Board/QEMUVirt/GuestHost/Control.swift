@@ -1,31 +1,69 @@
-// System control for guests: an SCMI platform, of which each guest is an agent over HVC and a page of shared
-// memory. A guest sees its own resources, and what the board shares with all.
+// System control for guests: an SCMI platform, of which each guest is an agent, over HVC and a page of shared
+// memory or over a device of its own. A guest sees its own resources, and what the board shares with all.
 
 import CMachine
+import DeviceTypes
 import Machine
 import SCMI
+import SCMIVirtio
+import Virtio
 
-/// The platform and the channel of each guest.
-struct ControlState: ~Copyable {
-  var platform: SCMIPlatform<GuestResources, 4, 32>
+/// The platform, and the channel or the device of each guest. Everything is under one lock.
+@safe struct ControlState: ~Copyable {
+  typealias Platform = SCMIPlatform<GuestResources, 4, 32>
+  typealias Port = PlatformPort<GuestResources, 4, 32>
+  typealias Transport = MMIODeviceTransport<SCMIDevice<Port>, PendingLine, 2>
+
+  // Allocated once and never freed; the devices' ports are used under the lock too.
+  private let place: UnsafeMutablePointer<Platform>
   var channels: PerGuest<PlatformChannel>
+  var devices: PerGuest<Transport>
 
-  init(guestCount: Int) {
-    platform = SCMIPlatform(backend: GuestResources(guestCount: guestCount))
-    for guest in 0..<guestCount {
-      // No channel to the agent: the call is all that there is.
-      let agent = platform.addAgent(
+  /// The platform.
+  var platform: Platform {
+    unsafeAddress { unsafe UnsafePointer(place) }
+    unsafeMutableAddress { unsafe place }
+  }
+
+  init(_ setup: HostSetup) {
+    let place = UnsafeMutablePointer<Platform>.allocate(capacity: 1)
+    unsafe place.initialize(to: Platform(backend: GuestResources(guestCount: setup.guestCount)))
+    for guest in 0..<setup.guestCount {
+      let hasDevice = setup.tables[guest].hasControlDevice
+      let agent = unsafe place.pointee.addAgent(
         AgentDescription(
-          name: SCMIName("guest"), hasPlatformToAgentChannel: false, systemPower: .controls,
+          name: SCMIName("guest"), hasPlatformToAgentChannel: hasDevice, systemPower: .controls,
           system: UInt8(guest)))
-      ResourceTable.grant(guest, to: agent, isTold: false, &platform)
+      unsafe ResourceTable.grant(guest, to: agent, isTold: hasDevice, &place.pointee)
     }
-    channels = PerGuest(count: guestCount) { Control.channel(of: $0) }
+    unsafe self.place = place
+    channels = PerGuest(count: setup.guestCount) { Control.channel(of: $0) }
+    devices = PerGuest(count: setup.guestCount) {
+      unsafe Transport(
+        device: SCMIDevice(backend: Port(place, agent: Control.agent($0))),
+        line: PendingLine(guest: $0, slot: Control.slot), memory: setup.memory(of: $0),
+        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+    }
+  }
+
+  /// Answers the command in a guest's channel.
+  mutating func serve(_ guest: Int) {
+    _ = unsafe channels[guest].serve(Control.agent(guest), &place.pointee)
+  }
+
+  /// Sends what the platform has for agents behind devices.
+  mutating func sendEvents() {
+    for guest in 0..<devices.count where platform.hasMessage(for: Control.agent(guest)) {
+      if Control.hasDevice(guest) { devices[guest].poll() }
+    }
   }
 }
 
+/// System control as guests reach it.
 enum Control {
-  /// Where a guest finds the page, and how much of it is the channel.
+  /// The window of the device.
+  static var slot: Int { 4 }
+  /// Where a guest finds the page, and how much of it is the channel: room for the 104 bytes of Linux's.
   static var address: UInt64 { 0x0b00_0000 }
   static var pageByteCount: UInt64 { 0x1000 }
   static var areaByteCount: Int { 0x80 }
@@ -35,14 +73,23 @@ enum Control {
   // Set once before any guest runs; the pages are for ever.
   nonisolated(unsafe) private static var pages: UnsafeMutableRawPointer?
   nonisolated(unsafe) private static var lock: Locked<ControlState>?
+  nonisolated(unsafe) private static var devices: UInt32 = 0
+
+  /// The agent that a guest is.
+  static func agent(_ guest: Int) -> AgentID { AgentID(UInt8(guest + 1)) }
+  /// Whether a guest's agent is behind a device, and not behind the call.
+  static func hasDevice(_ guest: Int) -> Bool { unsafe devices >> UInt32(guest) & 1 != 0 }
 
   /// Sets everything up. Before the translations of guests are made.
-  static func start(guestCount: Int) {
-    let byteCount = guestCount * Int(pageByteCount)
+  static func start(_ setup: HostSetup) {
+    let byteCount = setup.guestCount * Int(pageByteCount)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: Int(pageByteCount))
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     unsafe pages = memory
-    unsafe lock = Locked(ControlState(guestCount: guestCount))
+    for guest in 0..<setup.guestCount where setup.tables[guest].hasControlDevice {
+      unsafe devices |= 1 << UInt32(guest)
+    }
+    unsafe lock = Locked(ControlState(setup))
   }
 
   /// Where the page of a guest is.
@@ -59,55 +106,52 @@ enum Control {
     return channel
   }
 
+  // MARK: What guests do
+
   /// A guest rings: serves it. What the call returns; NOT_SUPPORTED for any other call.
   @inline(never)
   static func call(_ guest: Int, _ x0: UInt64, _ x1: UInt64, _ x2: UInt64) -> UInt64 {
-    guard DoorbellCall(functionID: functionID).verdict(x0, x1, x2) == .doorbell else { return .max }
-    let before = Effects(guest)
-    let wish = unsafe lock.unsafelyUnwrapped.with { state -> SystemPowerState? in
-      settle(guest)
-      _ = state.channels[guest].serve(AgentID(UInt8(guest + 1)), &state.platform)
-      settle(guest)
-      return state.platform.backend.wishes[guest].take()
+    guard !hasDevice(guest), DoorbellCall(functionID: functionID).verdict(x0, x1, x2) == .doorbell else {
+      return .max
     }
-    apply(since: before, guest)
-    switch wish {
-    case .some(.shutdown): Guests.powerOff(guest)
-    case .some(.coldReset): Guests.restart(guest)
-    default: break
+    change(guest) { state in
+      settle(guest)
+      state.serve(guest)
+      settle(guest)
     }
     return DoorbellCall.success
   }
 
-  /// What a guest's gates were before a call, to see what it changed.
-  private struct Effects {
-    let isSourceOn = Gates.isSourceOn
-    let entropy: UInt32
-    let share: UInt32
-
-    init(_ guest: Int) {
-      entropy = Gates.entropy(guest)
-      share = Gates.share(guest)
-    }
+  /// The guest's device: see `DeviceKind`.
+  static func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
+    hasDevice(guest)
+      ? unsafe lock.unsafelyUnwrapped.with { $0.devices[guest].read(at: offset, byteCount: byteCount) } : 0
   }
 
-  /// Has devices and cores look at what has changed. No lock is held.
-  private static func apply(since before: Effects, _ guest: Int) {
-    if before.isSourceOn != Gates.isSourceOn || before.entropy != Gates.entropy(guest) {
-      Devices.withRandomness { $0.lookAtGates() }
-    }
-    if before.share != Gates.share(guest) { Cores.wake(GuestHost.withGuest(guest) { $0.table.cores }) }
+  /// As `read`.
+  static func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
+    guard hasDevice(guest) else { return false }
+    var isLeft = false
+    change(guest) { isLeft = $0.devices[guest].take(value, at: offset, byteCount: byteCount) }
+    return isLeft
+  }
+
+  /// As `read`.
+  static func serve(guest: Int) -> Bool {
+    guard hasDevice(guest) else { return false }
+    var isLeft = false
+    change(guest) { isLeft = $0.devices[guest].run() }
+    return isLeft
   }
 
   /// The guest starts over.
   static func reset(guest: Int) {
-    let before = Effects(guest)
-    unsafe lock.unsafelyUnwrapped.with { state in
-      state.platform.resetAgent(AgentID(UInt8(guest + 1)))
+    change(guest) { state in
+      state.devices[guest].reset()
+      state.platform.resetAgent(agent(guest))
       state.platform.backend.startOver(guest)
       state.channels[guest] = channel(of: guest)
     }
-    apply(since: before, guest)
   }
 
   /// A guest reads or writes a register of its real-time clock.
@@ -122,6 +166,66 @@ enum Control {
     unsafe lock.unsafelyUnwrapped.with {
       $0.platform.backend.guests[guest].realTime.write(UInt32(truncatingIfNeeded: value), offset)
     }
+  }
+
+  // MARK: What the host does
+
+  /// Time has passed: the guest's sensors have new values.
+  @inline(never)
+  static func tick(_ guest: Int) {
+    change(guest) { state in
+      state.platform.sensorUpdated(
+        SensorID(ResourceTable.sensor(guest, ResourceTable.GuestSensor.temperature.rawValue)))
+      if state.platform.backend.isTremorDue(guest) {
+        state.platform.sensorUpdated(
+          SensorID(ResourceTable.sensor(guest, ResourceTable.GuestSensor.tremor.rawValue)))
+      }
+    }
+  }
+
+  /// Asks a guest to end by itself. Nothing for one that cannot be told.
+  static func requestShutdown(_ guest: Int) {
+    guard guest >= 0, guest < GuestHost.guestCount else { return }
+    change(guest) { state in
+      state.platform.requestSystemPower(.shutdown, isGraceful: true, system: UInt8(guest))
+    }
+  }
+
+  /// Does something with the platform, then sends its events, and has what changed take effect. No lock is
+  /// held.
+  private static func change(_ guest: Int, _ body: (inout ControlState) -> Void) {
+    let before = Effects(guest)
+    let wish = unsafe lock.unsafelyUnwrapped.with { state -> SystemPowerState? in
+      body(&state)
+      state.sendEvents()
+      return state.platform.backend.wishes[guest].take()
+    }
+    apply(since: before, guest)
+    switch wish {
+    case .some(.shutdown): Guests.powerOff(guest)
+    case .some(.coldReset): Guests.restart(guest)
+    default: break
+    }
+  }
+
+  /// What a guest's gates were before a change.
+  private struct Effects {
+    let isSourceOn = Gates.isSourceOn
+    let entropy: UInt32
+    let share: UInt32
+
+    init(_ guest: Int) {
+      entropy = Gates.entropy(guest)
+      share = Gates.share(guest)
+    }
+  }
+
+  /// Has devices and cores look at what has changed.
+  private static func apply(since before: Effects, _ guest: Int) {
+    if before.isSourceOn != Gates.isSourceOn || before.entropy != Gates.entropy(guest) {
+      Devices.withRandomness { $0.lookAtGates() }
+    }
+    if before.share != Gates.share(guest) { Cores.wake(GuestHost.withGuest(guest) { $0.table.cores }) }
   }
 
   /// The guest maps the page uncached, and we do not: nothing of it stays in our caches.

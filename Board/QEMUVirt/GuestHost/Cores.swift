@@ -192,7 +192,7 @@ enum Cores {
     unsafe context.pointee.spsr = 0x3c5  // EL1h, everything masked
     unsafe context.pointee.exits = 0
     if Trace.isOn { Trace.record(.enter, guest: guest, 0, entry) }
-    Throttle.arm(guest)
+    Throttle.arm(guest, index)
     unsafe machine_enter_guest(context)
   }
 

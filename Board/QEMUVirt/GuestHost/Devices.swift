@@ -4,11 +4,11 @@ import Machine
 import Platform
 import Virtio
 
-/// What guests find behind their virtio-mmio windows: 0 console, 1 disk, 2 network, 3 entropy. At most one of
-/// the locks is held at a time.
+/// What guests find behind their virtio-mmio windows: 0 console, 1 disk, 2 network, 3 entropy, 4 SCMI. At
+/// most one of the locks is held at a time.
 enum Devices {
   /// How many windows a guest has; not all of them need a device.
-  static var count: Int { 4 }
+  static var count: Int { 5 }
 
   // Set once before any guest runs.
   nonisolated(unsafe) private static var consoleLock: Locked<Consoles>?
@@ -38,11 +38,12 @@ enum Devices {
     if let randomness = GuestRandomness(setup, &arena) { unsafe randomnessLock = Locked(randomness) }
   }
 
-  /// Whether there is a device behind window `slot`.
-  static func hasDevice(slot: Int) -> Bool {
+  /// Whether there is a device behind window `slot` of a guest.
+  static func hasDevice(slot: Int, guest: Int) -> Bool {
     switch slot {
     case 0, 1, 2: true
     case 3: unsafe randomnessLock != nil
+    case 4: Control.hasDevice(guest)
     default: false
     }
   }
@@ -62,6 +63,7 @@ enum Devices {
     switch slot {
     case 2: networks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     case 3: withRandomness { $0.read(guest: guest, at: offset, byteCount: byteCount) } ?? 0
+    case 4: Control.read(guest: guest, at: offset, byteCount: byteCount)
     default: 0
     }
   }
@@ -85,6 +87,7 @@ enum Devices {
     switch slot {
     case 2: networks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
     case 3: withRandomness { $0.write(value, guest: guest, at: offset, byteCount: byteCount) } ?? false
+    case 4: Control.write(value, guest: guest, at: offset, byteCount: byteCount)
     default: false
     }
   }
@@ -95,6 +98,7 @@ enum Devices {
     isLeft = disks.with { $0.serve(guest: guest) } || isLeft
     isLeft = networks.with { $0.serve(guest: guest) } || isLeft
     isLeft = withRandomness { $0.serve(guest: guest) } ?? false || isLeft
+    isLeft = Control.serve(guest: guest) || isLeft
     if isLeft { Cores.serveLater(guest) }
   }
 

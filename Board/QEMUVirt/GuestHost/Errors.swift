@@ -91,6 +91,7 @@ extension Serial {
     case .kernel: put("kernel= takes the length of the kernel in bytes")
     case .initrd: put("initrd= takes the length of the RAM disk in bytes")
     case .rings: put("rings= takes split or packed")
+    case .control: put("scmi-device= takes up to four numbers, 0 or 1, separated by commas")
     }
   }
 }

@@ -48,7 +48,7 @@ enum GuestHost {
     // From here on this core takes interrupts only where it asks for them.
     machine_mask_all()
     Devices.start(setup)
-    Control.start(guestCount: setup.guestCount)
+    Control.start(setup)
     let place = UnsafeMutablePointer<Guest>.allocate(capacity: setup.guestCount)
     for i in 0..<setup.guestCount {
       let table = setup.tables[i]

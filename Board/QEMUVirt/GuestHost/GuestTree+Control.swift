@@ -17,15 +17,20 @@ enum ControlHandle {
 }
 
 extension GuestTree {
-  /// The SCMI agent that the guest is: its memory, the call by which it rings, and the protocols.
+  /// The SCMI agent that the guest is, with its protocols: behind a device, which Linux finds by itself, or
+  /// by its memory and the call by which it rings.
   @_optimize(size)
-  static func control(_ writer: inout DeviceTreeWriter) {
-    sharedMemory(&writer)
+  static func control(hasDevice: Bool, _ writer: inout DeviceTreeWriter) {
+    if !hasDevice { sharedMemory(&writer) }
     writer.beginNode("firmware")
     writer.beginNode("scmi")
-    writer.property("compatible", string: "arm,scmi-smc")
-    writer.property("arm,smc-id", cells: [Control.functionID])
-    writer.property("shmem", cells: [ControlHandle.sharedMemory])
+    if hasDevice {
+      writer.property("compatible", string: "arm,scmi-virtio")
+    } else {
+      writer.property("compatible", string: "arm,scmi-smc")
+      writer.property("arm,smc-id", cells: [Control.functionID])
+      writer.property("shmem", cells: [ControlHandle.sharedMemory])
+    }
     writer.property("#address-cells", cells: [1])
     writer.property("#size-cells", cells: [0])
     provider(0x11, "#power-domain-cells", ControlHandle.power, &writer)
@@ -34,9 +39,9 @@ extension GuestTree {
     provider(0x15, "#thermal-sensor-cells", ControlHandle.sensor, &writer)
     provider(0x16, "#reset-cells", ControlHandle.reset, &writer)
     voltages(&writer)
-    writer.beginNode("protocol", at: 0x18)
-    writer.property("reg", cells: [0x18])
-    writer.endNode()
+    // Linux uses System power to be told of requests, which only a device can do.
+    if hasDevice { unnamed(0x12, &writer) }
+    unnamed(0x18, &writer)
     writer.endNode()
     writer.endNode()
   }
@@ -64,6 +69,13 @@ extension GuestTree {
     writer.property("reg", cells: [number])
     writer.property(cells, cells: [1])
     writer.property("phandle", cells: [handle])
+    writer.endNode()
+  }
+
+  /// A protocol whose resources nobody names.
+  private static func unnamed(_ number: UInt32, _ writer: inout DeviceTreeWriter) {
+    writer.beginNode("protocol", at: UInt64(number))
+    writer.property("reg", cells: [number])
     writer.endNode()
   }
 

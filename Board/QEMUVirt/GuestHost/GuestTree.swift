@@ -24,9 +24,11 @@ enum GuestTree {
     writer.endNode()
     controller(guest, &writer)
     timerAndFirmware(&writer)
-    control(&writer)
+    control(hasDevice: guest.hasControlDevice, &writer)
     consumers(&writer)
-    for slot in 0..<Devices.count where Devices.hasDevice(slot: slot) { virtio(guest, slot, &writer) }
+    for slot in 0..<Devices.count where Devices.hasDevice(slot: slot, guest: guest.index) {
+      virtio(guest, slot, &writer)
+    }
     return try writer.finish()
   }
 

@@ -72,6 +72,8 @@ struct GuestTable {
   /// The guest's first core, and how many it has.
   var firstCore: Int
   var coreCount: Int
+  /// Whether its SCMI agent is behind a virtio device, and not behind a call.
+  var hasControlDevice = false
   /// Its address on the network: locally administered, and nobody else's there.
   var address: MACAddress
 

@@ -8,6 +8,7 @@
 //   trace               records every exit, access and interrupt: see Trace.swift
 //   trap=KIND           the second core fails: bounds, abort, write or stack, to prove the report of it
 //   rings=split         the devices do not offer packed rings; rings=packed: they do, as without
+//   scmi-device=A,B,... 1: the SCMI agent of that guest is behind a virtio device; 0: behind HVC; 0,0,0,0
 //   -- TEXT             all that follows, as it is, is the kernels' command line; nothing in it is quoted.
 //                       Without it: console=hvc0. Each kernel gets vireo.guest=N added, with its number
 
@@ -15,7 +16,7 @@ import DeviceTree
 
 /// Why the boot options cannot be used.
 enum OptionError: Error {
-  case guests, cores, ram, kernel, initrd, rings
+  case guests, cores, ram, kernel, initrd, rings, control
 }
 
 extension HostSetup {
@@ -26,6 +27,7 @@ extension HostSetup {
       guestCount = Int(count)
     }
     try applyCores(options)
+    try applyControl(options)
     let memory = try Self.number("ram=", options, .ram)
     let kernel = try Self.number("kernel=", options, .kernel) ?? 0
     let initrd = try Self.number("initrd=", options, .initrd) ?? 0
@@ -56,6 +58,16 @@ extension HostSetup {
       }
       tables[i].firstCore = first
       first += tables[i].coreCount
+    }
+  }
+
+  private mutating func applyControl(_ options: BootOptions) throws(OptionError) {
+    let given: (count: Int, [4 of UInt64])?
+    do throws(BootOptionError) { given = try options.numbers("scmi-device=") } catch { throw .control }
+    guard let (count, devices) = given else { return }
+    for i in 0..<count {
+      guard devices[i] <= 1 else { throw .control }
+      tables[i].hasControlDevice = devices[i] == 1
     }
   }
 

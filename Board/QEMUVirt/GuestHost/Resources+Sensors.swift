@@ -1,5 +1,6 @@
 // The sensors of a guest: what the model of its cores says, its voltages, and what the host counts.
 
+import Machine
 import SCMI
 
 extension GuestResources {
@@ -89,6 +90,20 @@ extension GuestResources {
     let shake = Int64(min(control.processor.exitsPerSecond, 10_000))
     let microseconds = UInt64(uptimeSeconds) * 1_000_000
     return SensorReading(value: axis == 2 ? 9807 : axis == 0 ? shake : -shake, timeStamp: microseconds)
+  }
+
+  /// Whether a guest's sensor is on, and its interval over since the last time that this said so.
+  mutating func isTremorDue(_ guest: Int) -> Bool {
+    guard guests[guest].isTremorOn, guests[guest].nextTremor.hasPassed else { return false }
+    let milliseconds: UInt64 =
+      switch guests[guest].tremorInterval {
+      case 0: 100
+      case 1: 1000
+      default: 10_000
+      }
+    // A tick may come somewhat early.
+    guests[guest].nextTremor = .after(milliseconds: milliseconds - 20)
+    return true
   }
 
   func isEnabled(_ sensor: SensorID) throws(SCMIStatus) -> Bool {

@@ -63,6 +63,7 @@ struct GuestControl {
   /// The interval of the tremor sensor, by its index, and whether it is on.
   var tremorInterval = 0
   var isTremorOn = false
+  var nextTremor = Deadline.after(milliseconds: 0)
 }
 
 /// The board of the platform. Nothing here waits or takes a lock: what reaches devices and cores is noted in

@@ -22,10 +22,10 @@ func machineGuestInterrupt(_ context: UnsafeMutablePointer<machine_guest>) {
   let (guest, core) = unsafe (Int(context.pointee.guest), Int(context.pointee.core))
   switch Cores.serveInterrupt(guest) {
   case .nothing: return
-  case .timer where !Throttle.pause(guest): return
+  case .timer where !Throttle.pause(guest, core): return
   case .timer, .look: break
   }
-  guard GuestHost.life(of: guest).with({ $0.mustLeave }) else { return Throttle.arm(guest) }
+  guard GuestHost.life(of: guest).with({ $0.mustLeave }) else { return Throttle.arm(guest, core) }
   Cores.leave(guest: guest, index: core)
 }
 

@@ -68,14 +68,16 @@ public enum ConsoleCommand: Equatable, Sendable {
   case restart(Int)
   /// The guest is to be ended.
   case powerOff(Int)
+  /// The guest is to be asked to end.
+  case shutDown(Int)
 }
 
 /// Up to `consoleCount` consoles, 1 to 10, on one terminal.
 ///
 /// What is typed goes to the console in front, and its output to the terminal, through a ring: when that is
 /// full its guest waits, and no other one. The others' output is kept, the last 4096 bytes of each, and shown
-/// when they come to the front. Ctrl-T begins a command: a digit for the console of that number, r and o to
-/// restart or end its guest, ? for help, and Ctrl-T again for itself.
+/// when they come to the front. Ctrl-T begins a command: a digit for the console of that number, r, o and s
+/// to restart, end or ask its guest to end, ? for help, and Ctrl-T again for itself.
 public struct ConsoleMultiplexer<let consoleCount: Int>: ~Copyable {
   /// Ctrl-T.
   public static var escape: UInt8 { 0x14 }
@@ -147,6 +149,7 @@ public struct ConsoleMultiplexer<let consoleCount: Int>: ~Copyable {
       return .show(console)
     case 0x72: return .restart(focus)  // r
     case 0x6f: return .powerOff(focus)  // o
+    case 0x73: return .shutDown(focus)  // s
     default: return .help
     }
     return .none

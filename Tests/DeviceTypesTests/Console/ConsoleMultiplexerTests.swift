@@ -67,6 +67,7 @@ private final class Terminal {
   @Test func `commands name the console in front`() {
     #expect(terminal.type("\u{14}r") == .restart(0))
     #expect(terminal.type("\u{14}1\u{14}o") == .powerOff(1))
+    #expect(terminal.type("\u{14}0\u{14}s") == .shutDown(0))
     #expect(terminal.type("\u{14}?") == .help)
     #expect(terminal.type("\u{14}x") == .help)
     #expect(terminal.type("\u{14}2") == .noSuchConsole)

@@ -1,0 +1,176 @@
+"""The rows about a guest's SCMI agent: Linux's own consumers of clocks, power, resets, performance, sensors
+and voltages, tried from user space. What a kernel has no drivers for is not asked of it.
+"""
+
+import re
+import time
+
+from guest_console import GuestFailure
+
+SCMI = "sh /run/vireo/scmi.sh "
+CLOCKS = {"system-counter", "entropy-source", "entropy-clock", "real-time"}
+# What is bound on every kernel, and where all of SCMI's drivers are.
+DRIVERS = {"scmi-clocks", "scmi-power-domain", "scmi-reset", "scmi-perf-domain"}
+MORE_DRIVERS = {"scmi-hwmon", "scmi-regulator"}
+ENTROPY, CLOCK = "a003000.virtio_mmio", "9010000.rtc"
+CPUFREQ = "/sys/devices/system/cpu/cpufreq/policy0/"
+
+
+def require(condition, text):
+    if not condition:
+        raise GuestFailure(text)
+
+
+class ControlRows:
+    """For a machine with guests, of which `machine.scmi` says how they reach the platform and
+    `machine.has_consumers` whether they have all of SCMI's drivers."""
+
+    def scmi(self):
+        """every guest is an SCMI agent, without a complaint of Linux's"""
+        if not self.machine.scmi:
+            return "not without Vireo"
+        for guest in self.machine.guests:
+            log = guest.shell.check("dmesg | grep -i scmi")
+            require("SCMI Protocol v2.1 'Vireo:guest host' Firmware version 0x1" in log,
+                    f"{guest.name} has not found the platform: {log}")
+            # Modules are not signed; over HVC there are no notifications, which scmi-cpufreq says.
+            bad = re.findall(r".*(?:alformed|rror|arning|fail|timed out|unexpected|misconfig|uggy).*",
+                             re.sub(r".*(module verification failed|limits change notifier).*", "", log))
+            require(not bad, f"the SCMI drivers of {guest.name} complain: {bad}")
+            drivers = set(guest.shell.check(
+                "for d in /sys/bus/scmi_protocol/devices/*/driver; do basename $(readlink $d); done").split())
+            wanted = DRIVERS | (MORE_DRIVERS if self.machine.has_consumers else set())
+            require(wanted <= drivers, f"{guest.name} has not bound {wanted - drivers}")
+            clocks = set(guest.shell.check(SCMI + "clocks").split())
+            require(clocks == CLOCKS, f"{guest.name} has other clocks: {clocks}")
+            require(" 62500000 " in guest.shell.check(SCMI + "clock system-counter"),
+                    f"the counter of {guest.name} has another rate")
+            if self.machine.has_consumers:
+                waiting = guest.shell.check(SCMI + "deferred").split()
+                require(not waiting, f"devices of {guest.name} wait for ever: {waiting}")
+        return f"over {self.machine.scmi}"
+
+    def scmi_devices(self):
+        """clock, power, reset: of a real-time clock by which Linux set its time, and of an entropy device"""
+        if not self.machine.scmi:
+            return "not without Vireo"
+        shell = self.first.shell
+        has_files = shell.run("[ -f /sys/class/rtc/rtc0/since_epoch ]")[0] == 0
+        if has_files:
+            gap = abs(int(shell.check(SCMI + "seconds")) - time.time())
+            require(gap < 300, f"the guest's clock is {gap:.0f} seconds off")
+        amba, virtio = "/sys/bus/amba/drivers/rtc-pl031", "/sys/bus/platform/drivers/virtio-mmio"
+        for driver, device, domain in ((amba, CLOCK, "real-time"), (virtio, ENTROPY, "entropy")):
+            shell.check(SCMI + f"driver {driver} {device} unbind")
+            require(" off" in shell.check(SCMI + f"domain {domain}"), f"{domain} keeps its power")
+            shell.check(SCMI + f"driver {driver} {device} bind")
+            require(" on " in shell.check(SCMI + f"domain {domain}"), f"{domain} has no power")
+        require(shell.check(SCMI + "clock real-time").split()[1] == "1", "the clock's clock is not in use")
+        shell.check(f"[ -e {amba}/{CLOCK} ]")
+        shell.check(SCMI + "entropy")
+        return self.clock_rate(shell)
+
+    def clock_rate(self, shell):
+        """Sets the rate of the real-time clock from user space, where there is a driver for it."""
+        if shell.run("[ -f /run/modules/pwm_clk.ko ]")[0] != 0:
+            return ""
+        pwm = "/sys/class/pwm/pwmchip0/"
+        shell.check(f"[ -d {pwm} ] || insmod /run/modules/pwm_clk.ko; "
+                    f"[ -d {pwm}pwm0 ] || echo 0 >{pwm}export; cd {pwm}pwm0; "
+                    "echo 3814 >period; echo 1 >enable")
+        # Linux rounds periods of nanoseconds.
+        rate = int(shell.check(SCMI + "clock real-time").split()[4])
+        require(abs(rate - 8 * 32768) < 100, f"the rate reads back as {rate}")
+        counted = shell.check(SCMI + "seconds; sleep 2; " + SCMI + "seconds").split()
+        passed = int(counted[1]) - int(counted[0])
+        require(passed >= 12, f"at eight times its rate the clock counts {passed} seconds in two")
+        shell.check("echo 30518 >period; cd")
+        rate = int(shell.check(SCMI + "clock real-time").split()[4])
+        require(abs(rate - 32768) < 10, f"the rate goes back to {rate}")
+        return "a clock at eight times its rate, and back"
+
+    def scmi_performance(self):
+        """performance levels by scmi-cpufreq: read back, and the guest runs at that speed"""
+        if not self.machine.has_consumers:
+            return "not with this kernel's drivers"
+        shell = self.first.shell
+        shell.check(f"[ -d {CPUFREQ} ] || for name in scmi_cpufreq cpufreq_userspace; do "
+                    "insmod /run/modules/$name.ko; done")
+        require(shell.check(f"cat {CPUFREQ}scaling_driver").strip() == "scmi",
+                "the driver is not scmi-cpufreq")
+        frequencies = shell.check(f"cat {CPUFREQ}scaling_available_frequencies").split()
+        require(frequencies == ["500000", "1000000", "1500000", "2000000"],
+                f"other levels: {frequencies}")
+        shell.check(f"echo userspace >{CPUFREQ}scaling_governor")
+        times = {}
+        for frequency in ("2000000", "500000", "2000000"):
+            shell.check(f"echo {frequency} >{CPUFREQ}scaling_setspeed")
+            read = shell.check(f"cat {CPUFREQ}cpuinfo_cur_freq").strip()
+            require(read == frequency, f"{read} kHz instead of {frequency}")
+            took = int(shell.check(SCMI + "loop 20000"))
+            times[frequency] = min(took, times.get(frequency, took))
+        ratio = times["500000"] / max(times["2000000"], 1)
+        shell.check(f"echo performance >{CPUFREQ}scaling_governor")
+        require(ratio > 2, f"a quarter of the speed takes {ratio:.1f} times as long")
+        return f"a quarter of the speed takes {ratio:.1f} times as long"
+
+    def scmi_supplies(self):
+        """voltages by scmi-regulator, seen by scmi-hwmon; temperature and power; of one guest alone"""
+        if not self.machine.has_consumers:
+            return "not with this kernel's drivers"
+        shell, other = self.first.shell, self.second.shell
+        virtual = "/sys/devices/platform/core-voltage/"
+        switch = "/sys/devices/platform/peripheral-switch/state"
+
+        def cores(sh):
+            return int(sh.check(SCMI + "sensor vdd-cores"))
+
+        require((cores(shell), cores(other)) == (1000, 1000), "the voltages are not what they start with")
+        shell.check(f"echo 1100000 >{virtual}max_microvolts; echo 1100000 >{virtual}min_microvolts")
+        require((cores(shell), cores(other)) == (1100, 1000), "a voltage does not read back")
+        shell.check(f"echo 1000000 >{virtual}min_microvolts; echo 1000000 >{virtual}max_microvolts")
+        require(cores(shell) == 1000, "the voltage does not go back")
+        for word, millivolts in (("enabled", "1800"), ("disabled", "0")):
+            shell.check(f"echo {word} >{switch}")
+            require(shell.check(SCMI + "sensor vdd-peripherals").strip() == millivolts,
+                    f"a supply that is {word} has another voltage than {millivolts}")
+        temperature = int(shell.check("cat /sys/class/thermal/thermal_zone0/temp"))
+        require(25_000 < temperature < 100_000, f"{temperature} thousandths of a degree")
+        power = int(shell.check(SCMI + "sensor power"))
+        require(0 < power < 3_000_000, f"{power} microwatts")
+        return f"{temperature / 1000:.1f} degrees, {power / 1e6:.2f} W"
+
+    def scmi_shared(self):
+        """a clock that the guests share is on until both have released it"""
+        if not self.machine.scmi:
+            return "not without Vireo"
+        first, second = self.first.shell, self.second.shell
+
+        def comes(expected, when):
+            for shell, name in ((first, "first"), (second, "second")):
+                status = shell.run(SCMI + ("entropy" if expected else "entropy 2"))[0]
+                require((status == 0) == expected,
+                        f"the {name} guest has {'no ' if expected else ''}random bytes {when}")
+
+        for shell in (first, second):
+            shell.check(SCMI + "switch on")
+        comes(True, "although both hold the clock")
+        first.check(SCMI + "switch off")
+        comes(True, "although the second holds the clock")
+        second.check(SCMI + "switch off")
+        comes(False, "although nobody holds the clock")
+        first.check(SCMI + "switch on")
+        comes(True, "although the first holds the clock")
+        second.check(SCMI + "switch on")
+        return ""
+
+    def scmi_events(self):
+        """a request to end reaches Linux as a notification, and it powers off by itself"""
+        if self.second.scmi != "virtio" or not self.machine.has_consumers:
+            return "only over virtio, with the driver for it"
+        position = self.second.console.position
+        self.machine.off_position = self.machine.order(1, "s")
+        self.second.console.wait("The system is going down|system poweroff|reboot: Power down", 300, position)
+        self.machine.wait_off(1)
+        self.revive(1)
+        return ""
