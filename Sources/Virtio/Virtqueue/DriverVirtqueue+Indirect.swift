@@ -29,14 +29,14 @@ extension DriverVirtqueue {
     let writable = writableByteCount(total, readable)
     let table = tables.segment(at: start, byteCount: segments.count * 16)
     if isPacked {
-      let offset = Int(nextAvailable) * 16
+      let position = nextAvailable
       _ = takePackedID()
-      descriptors.store64(table.deviceAddress, offset)
+      descriptors.store64(table.deviceAddress, Int(position) * 16)
       let word = packedWord(table.byteCount, id, availableMark | DescriptorFlag.indirect)
       advance()
-      record(id, offset + 8, word, ringCount: 1, writable: writable, token: token)
+      record(id, at: position, word, ringCount: 1, writable: writable, token: token)
     } else {
-      freeHead = isInOrder ? (id &+ 1) & (size &- 1) : slots[id].next
+      freeHead = slots[id].next
       writeDescriptor(id, table, flags: DescriptorFlag.indirect, next: 0)
       record(id, tail: id, ringCount: 1, writable: writable, token: token)
     }

@@ -35,7 +35,7 @@ extension DriverVirtqueue {
     _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
   ) {
     let id = takePackedID()
-    let first = Int(nextAvailable) &* 16
+    let position = nextAvailable
     var firstWord: UInt64 = 0
     var total: UInt64 = 0
     var readable: UInt64 = 0
@@ -47,13 +47,13 @@ extension DriverVirtqueue {
       total &+= UInt64(segment.byteCount)
       if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
       let word = base | packedWord(segment.byteCount, 0, flags)
-      let offset = first &+ i &* 16
+      let offset = (Int(position) &+ i) &* 16
       descriptors.store64(segment.deviceAddress, offset)
       if i == 0 { firstWord = word } else { descriptors.store64(word, offset &+ 8) }
     }
     nextAvailable &+= UInt16(segments.count)
     record(
-      id, first &+ 8, firstWord, ringCount: UInt16(segments.count),
+      id, at: position, firstWord, ringCount: UInt16(segments.count),
       writable: writableByteCount(total, readable), token: token)
   }
 
@@ -66,7 +66,7 @@ extension DriverVirtqueue {
     _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
   ) {
     let id = takePackedID()
-    let first = Int(nextAvailable) * 16 + 8
+    let position = nextAvailable
     var firstWord: UInt64 = 0
     var total: UInt64 = 0
     var readable: UInt64 = 0
@@ -83,7 +83,8 @@ extension DriverVirtqueue {
       advance()
     }
     record(
-      id, first, firstWord, ringCount: UInt16(segments.count), writable: writableByteCount(total, readable),
+      id, at: position, firstWord, ringCount: UInt16(segments.count),
+      writable: writableByteCount(total, readable),
       token: token)
   }
 
@@ -103,70 +104,79 @@ extension DriverVirtqueue {
 
   /// Remembers the buffer and makes it available, unless it is the first since `publishPacked()`: holding
   /// that one back keeps the whole batch unseen.
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   mutating func record(
-    _ id: UInt16, _ offset: Int, _ word: UInt64, ringCount: UInt16, writable: UInt32, token: UInt32
+    _ id: UInt16, at position: UInt16, _ word: UInt64, ringCount: UInt16, writable: UInt32, token: UInt32
   ) {
     slots[id].token = token
     slots[id].writableByteCount = writable
     slots[id].ringCount = ringCount
     slots[id].isInFlight = 1
     freeCount &-= ringCount
-    submittedSincePublication &+= ringCount
-    if holdsFirst {
-      // Release: its elements are complete before it can be seen (§2.8.21.1.1).
-      descriptors.storeReleasing64(word, offset)
-    } else {
-      holdsFirst = true
-      heldOffset = offset
+    if position == publishedAvailable {
       heldWord = word
+    } else {
+      // Release: its elements are complete before it can be seen (§2.8.21.1.1).
+      descriptors.storeReleasing64(word, Int(position) &* 16 &+ 8)
     }
   }
 
   @inline(__always)
   mutating func publishPacked() -> Bool {
-    guard holdsFirst else { return false }
+    let old = publishedAvailable
+    let awaited = awaitedEvent
+    let wrap = availableMark & DescriptorFlag.available != 0
+    awaitedEvent = PackedEvent.at(nextAvailable, wrap: wrap)
+    guard awaitedEvent != awaited else { return false }
+    publishedAvailable = nextAvailable
     releaseBarrier()
-    descriptors.storeReleasing64(heldWord, heldOffset)
-    holdsFirst = false
+    descriptors.storeReleasing64(heldWord, Int(old) &* 16 &+ 8)
     // §2.8.21.3.1: the barrier before looking at the device's event suppression.
     fullBarrier()
-    let count = submittedSincePublication
-    submittedSincePublication = 0
+    let event = deviceArea.load32(0)
+    // An idle device waits for the very first of them.
+    if event == awaited { return true }
+    let count = nextAvailable &- old &+ (nextAvailable <= old ? size : 0)
     return PackedEvent.wanted(
-      deviceArea.load32(0), position: nextAvailable, wrap: availableMark & DescriptorFlag.available != 0,
-      count: count, size: size, eventIndex: usesEventIndex)
+      event, position: nextAvailable, wrap: wrap, count: count, size: size, eventIndex: usesEventIndex)
   }
 
   @inline(__always)
   mutating func reclaimPacked() throws(DeviceFault) -> UsedBuffer? {
     if isInOrder { return try reclaimPackedInOrder() }
-    guard let (id, length, wrote) = try loadPackedUsed() else { return nil }
-    var written = length
-    if length > slots[id].writableByteCount {
-      guard !wrote else { throw .usedLengthTooLong }
-      written = 0
-    }
-    let used = retire(id, written: written)
+    guard let (id, word) = try loadPackedUsed() else { return nil }
+    let used = retire(id, written: try writtenByteCount(id, word))
     slots[id].next = freeHead
     freeHead = id
     skip(slots[id].ringCount)
     return used
   }
 
-  /// The used descriptor at the ring position: its buffer, which is in flight, its length, and whether WRITE
-  /// is set.
-  ///
-  /// §2.8.4: without WRITE the length is reserved. QEMU never sets it, so a length that the buffer can hold
-  /// counts all the same, and one that it cannot is no fault.
+  /// The used descriptor at the ring position: its buffer, which is in flight, and the word with its length
+  /// and flags.
   @inline(__always)
-  private func loadPackedUsed() throws(DeviceFault) -> (id: UInt16, length: UInt32, wrote: Bool)? {
+  private func loadPackedUsed() throws(DeviceFault) -> (id: UInt16, word: UInt64)? {
     if inFlight == 0 { return nil }
     let word = descriptors.loadAcquiring64(Int(nextUsed) &* 16 &+ 8)
     guard packedIsUsed(word) else { return nil }
     let id = UInt16(truncatingIfNeeded: word >> 32)
     guard id < size, slots[id].isInFlight != 0 else { throw .unknownBuffer }
-    return (id, UInt32(truncatingIfNeeded: word), word >> 48 & UInt64(DescriptorFlag.write) != 0)
+    return (id, word)
+  }
+
+  /// The bytes that the device wrote into a buffer, by the word of its used descriptor.
+  ///
+  /// §2.8.4: without WRITE the length is reserved. QEMU never sets it, so a length that the buffer can hold
+  /// counts all the same, and one that it cannot is no fault.
+  private func writtenByteCount(_ id: UInt16, _ word: UInt64) throws(DeviceFault) -> UInt32 {
+    let length = UInt32(truncatingIfNeeded: word)
+    if length <= slots[id].writableByteCount { return length }
+    guard word >> 48 & UInt64(DescriptorFlag.write) == 0 else { throw .usedLengthTooLong }
+    return 0
   }
 
   @inline(__always)
@@ -181,19 +191,27 @@ extension DriverVirtqueue {
   /// §2.8.9: as in the split format; the oldest buffer is the one whose ID is the ring position.
   @inline(__always)
   private mutating func reclaimPackedInOrder() throws(DeviceFault) -> UsedBuffer? {
-    if !isInBatch {
-      // In flight, so the batch ends before anything that is submitted from here on.
-      guard let (id, length, wrote) = try loadPackedUsed() else { return nil }
-      batchEnd = id
-      batchByteCount = wrote || length <= slots[id].writableByteCount ? length : 0
-      isInBatch = true
-    }
     let id = nextUsed
-    let isLast = id == batchEnd
-    let written = isLast ? batchByteCount : slots[id].writableByteCount
-    let used = retire(try checked(id, written), written: written)
+    if batchEnd == DriverVirtqueue.noBatch {
+      // In flight, so the batch ends before anything that is submitted from here on.
+      guard let (end, word) = try loadPackedUsed() else { return nil }
+      if end == id { return takeOldest(id, written: try writtenByteCount(id, word)) }
+      batchEnd = end
+      batchWord = word
+    }
+    if id == batchEnd {
+      let written = try writtenByteCount(id, batchWord)
+      let used = takeOldest(try checked(id, written), written: written)
+      batchEnd = DriverVirtqueue.noBatch
+      return used
+    }
+    let written = slots[id].writableByteCount
+    return takeOldest(try checked(id, written), written: written)
+  }
+
+  private mutating func takeOldest(_ id: UInt16, written: UInt32) -> UsedBuffer {
+    let used = retire(id, written: written)
     skip(slots[id].ringCount)
-    if isLast { isInBatch = false }
     return used
   }
 }

@@ -18,8 +18,8 @@ extension DriverVirtqueue {
       var flags: UInt16 = i == last ? 0 : DescriptorFlag.next
       total &+= UInt64(segment.byteCount)
       if i < readableCount { readable = total } else { flags |= DescriptorFlag.write }
-      // In order the free list is the ring itself, so `next` is x + 1 as §2.7.5.2 asks.
-      let next = isInOrder ? (descriptor &+ 1) & mask : slots[descriptor].next
+      // In order the free list is the ring itself for good, so `next` is x + 1 as §2.7.9 asks.
+      let next = slots[descriptor].next
       writeDescriptor(descriptor, segment, flags: flags, next: next)
       tail = descriptor
       descriptor = next
@@ -38,7 +38,11 @@ extension DriverVirtqueue {
       UInt64(segment.byteCount) | UInt64(flags) << 32 | UInt64(next) << 48, offset + 8)
   }
 
-  @inline(__always)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   mutating func record(_ head: UInt16, tail: UInt16, ringCount: UInt16, writable: UInt32, token: UInt32) {
     slots[head].token = token
     slots[head].writableByteCount = writable
@@ -95,19 +99,26 @@ extension DriverVirtqueue {
   /// completely. Batches of one come out the same way.
   @inline(__always)
   private mutating func reclaimSplitInOrder() throws(DeviceFault) -> UsedBuffer? {
-    if !isInBatch {
-      (batchEnd, batchByteCount) = try loadUsed()
-      isInBatch = true
-    }
     let head = oldest
-    let isLast = head == batchEnd
+    if batchEnd == DriverVirtqueue.noBatch {
+      let (end, written) = try loadUsed()
+      if end == head { return try takeOldest(head, written: written) }
+      (batchEnd, batchWord) = (end, UInt64(written))
+    }
+    if head == batchEnd {
+      let used = try takeOldest(head, written: UInt32(truncatingIfNeeded: batchWord))
+      batchEnd = DriverVirtqueue.noBatch
+      return used
+    }
     // Else the named buffer lies beyond what the index says was used.
-    guard isLast || nextUsed &+ 1 != knownUsed else { throw .unknownBuffer }
-    let written = isLast ? batchByteCount : slots[head].writableByteCount
+    guard nextUsed &+ 1 != knownUsed else { throw .unknownBuffer }
+    return try takeOldest(head, written: slots[head].writableByteCount)
+  }
+
+  private mutating func takeOldest(_ head: UInt16, written: UInt32) throws(DeviceFault) -> UsedBuffer {
     let used = retire(try checked(head, written), written: written)
-    oldest = (slots[head].tail &+ 1) & mask
+    oldest = slots[slots[head].tail].next
     nextUsed &+= 1
-    if isLast { isInBatch = false }
     return used
   }
 }

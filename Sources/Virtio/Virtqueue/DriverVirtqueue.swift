@@ -49,20 +49,24 @@ public struct DriverVirtqueue: ~Copyable {
   var knownUsed: UInt16 = 0
   /// In order, split: head of the oldest buffer in flight.
   var oldest: UInt16 = 0
-  /// In order: the buffer that ends the batch being reclaimed, while `isInBatch`.
-  var batchEnd: UInt16 = 0
-  var batchByteCount: UInt32 = 0
-  var isInBatch = false
+  /// In order: the buffer that ends the batch being reclaimed, and its used length; packed, with the flags.
+  var batchEnd = DriverVirtqueue.noBatch
+  var batchWord: UInt64 = 0
   /// Where `reclaimAbandoned` looks next.
   var firstAbandoned: UInt16 = 0
 
   // Packed format only.
   var availableMark = DescriptorFlag.available
   var usedMark = DescriptorFlag.available | DescriptorFlag.used
-  var heldOffset = 0
+  /// The word that makes the first buffer since `publishPacked()` available, if there is one: it stands at
+  /// `publishedAvailable`.
   var heldWord: UInt64 = 0
-  var holdsFirst = false
-  var submittedSincePublication: UInt16 = 0
+  /// `publishedAvailable` with its wrap counter, as a device asks for it that has used all before.
+  var awaitedEvent = PackedEvent.at(0, wrap: true)
+
+  /// No buffer: a queue has at most 32768.
+  @inline(__always)
+  static var noBatch: UInt16 { .max }
 
   /// A queue of `size` descriptors with its rings and records from `memory`, all free.
   ///
@@ -125,12 +129,11 @@ public struct DriverVirtqueue: ~Copyable {
     freeHead = 0
     knownUsed = 0
     oldest = 0
-    isInBatch = false
+    batchEnd = DriverVirtqueue.noBatch
     firstAbandoned = 0
     availableMark = DescriptorFlag.available
     usedMark = DescriptorFlag.available | DescriptorFlag.used
-    holdsFirst = false
-    submittedSincePublication = 0
+    awaitedEvent = PackedEvent.at(0, wrap: true)
   }
 
   /// Descriptors of the ring that a buffer of `count` segments takes.
@@ -243,7 +246,7 @@ public struct DriverVirtqueue: ~Copyable {
 
   /// Whether `reclaim()` would return a buffer or throw.
   public var hasUsed: Bool {
-    if isInBatch { return true }
+    if batchEnd != DriverVirtqueue.noBatch { return true }
     if isPacked {
       return inFlight != 0 && packedIsUsed(descriptors.loadAcquiring64(Int(nextUsed) * 16 + 8))
     }
