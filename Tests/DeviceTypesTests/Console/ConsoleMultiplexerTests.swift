@@ -71,7 +71,7 @@ private final class Terminal {
     #expect(terminal.type("\u{14}?") == .help)
     #expect(terminal.type("\u{14}x") == .help)
     #expect(terminal.type("\u{14}2") == .noSuchConsole)
-    #expect(terminal.focus == 1)
+    #expect(terminal.focus == 0)
     #expect(terminal.input(0).isEmpty && terminal.input(1).isEmpty)
   }
 
