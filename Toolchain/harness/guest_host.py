@@ -7,6 +7,7 @@ import pathlib
 import sys
 import tempfile
 
+import guest_agent
 import guest_hostile
 import guest_measure
 import guest_payloads
@@ -73,6 +74,7 @@ def main():
         results.append(check("a guest without exception vectors beside one that goes on",
                              dict(kernel=crash, options="guests=2 cores=1,1", cores=2, memory="2G"), 73,
                              "vireo: guest 1 powered off"))
+        results += guest_agent.checks(folder)
         results += guest_hostile.checks(folder)
         results += guest_measure.checks(folder)
         results += guest_trace_check.checks(folder)

@@ -154,6 +154,14 @@ enum Control {
     }
   }
 
+  /// The guest begins: it finds the source of entropy with its clock, even if it never asks for one.
+  static func begin(guest: Int) {
+    change(guest) { state in
+      state.platform.backend.isSourceOn = true
+      state.platform.backend.note(guest)
+    }
+  }
+
   /// A guest reads or writes a register of its real-time clock.
   @inline(never)
   static func readClock(_ guest: Int, _ offset: Int) -> UInt64 {

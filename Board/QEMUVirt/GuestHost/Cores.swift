@@ -154,6 +154,7 @@ enum Cores {
     let table = GuestHost.withGuest(guest) { $0.table }
     do throws(GuestError) {
       try Payload.load(table)
+      Control.begin(guest: guest)
       let isRestart = life.with { life in
         life.begin(entry: table.memory.base, context: table.treeAddress)
         GuestHost.withGuest(guest) { if !life.mustLeave { $0.setTranslated(true) } }

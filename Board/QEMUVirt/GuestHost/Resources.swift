@@ -85,12 +85,11 @@ struct GuestResources: PlatformBackend {
   /// Seconds since the host started.
   var uptimeSeconds: Int64 { Int64((Clock.ticks &- start) / Clock.ticksPerSecond) }
 
-  /// The guest starts over and finds everything as after power-on, the shared source of entropy included.
+  /// The guest starts over and finds all of its own as after power-on.
   mutating func startOver(_ guest: Int) {
     let processor = guests[guest].processor
     guests[guest] = GuestControl()
     guests[guest].processor.keepTemperature(of: processor)
-    isSourceOn = true
     wishes[guest] = nil
     note(guest)
   }
