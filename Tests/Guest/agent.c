@@ -9,7 +9,9 @@
 #define REAL_TIME 0x09010000ul
 #define FUNCTION 0x82000010ul
 enum { BASE = 0x10, POWER, SYSTEM, PERFORMANCE, CLOCK, SENSOR, RESETS, VOLTAGE, POWERCAP };
-enum { NOT_SUPPORTED = -1, INVALID = -2, DENIED = -3, NOT_FOUND = -4, OUT_OF_RANGE = -5, PROTOCOL_ERROR = -10 };
+enum {
+  NOT_SUPPORTED = -1, INVALID = -2, DENIED = -3, NOT_FOUND = -4, OUT_OF_RANGE = -5, PROTOCOL_ERROR = -10,
+};
 enum { SOURCE = 1, REAL_TIME_CLOCK = 2 };
 enum { VALUE = PAGE + 0x20 }; /* the first word of a response after its status */
 
@@ -175,8 +177,8 @@ static void first(void) {
   expect(is(PERFORMANCE, 8, 0, 2000), 'V');
 }
 
-/* Sees the clock as it is until it decides; the first guest's levels are not its own. Its console is not shown:
-   returns whether all was well. */
+/* Sees the clock as it is until it decides; the first guest's levels are not its own. Its console is not
+   shown: returns whether all was well. */
 static int second(void) {
   u64 end = ticks() + frequency() * FOR_EVER / 1000;
   int isOff = 0, isFull = 1;

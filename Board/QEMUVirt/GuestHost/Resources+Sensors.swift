@@ -49,7 +49,9 @@ extension GuestResources {
   }
 
   mutating func reading(_ axis: Int, of sensor: SensorID) throws(SCMIStatus) -> SensorReading {
-    guard let (guest, which) = place(sensor) else { return SensorReading(value: uptimeSeconds) }
+    guard let (guest, which) = place(sensor) else {
+      return SensorReading(value: Int64(uptimeMicroseconds / 1_000_000))
+    }
     measure(guest)
     let control = guests[guest]
     switch which {
@@ -88,8 +90,8 @@ extension GuestResources {
   /// Gravity, and in the plane what the last second's exits shake.
   private func tremor(_ axis: Int, _ control: GuestControl) -> SensorReading {
     let shake = Int64(min(control.processor.exitsPerSecond, 10_000))
-    let microseconds = UInt64(uptimeSeconds) * 1_000_000
-    return SensorReading(value: axis == 2 ? 9807 : axis == 0 ? shake : -shake, timeStamp: microseconds)
+    return SensorReading(
+      value: axis == 2 ? 9807 : axis == 0 ? shake : -shake, timeStamp: uptimeMicroseconds)
   }
 
   /// Whether a guest's sensor is on, and its interval over since the last time that this said so.
@@ -99,7 +101,7 @@ extension GuestResources {
       switch guests[guest].tremorInterval {
       case 0: 100
       case 1: 1000
-      default: 10_000
+      default: 2000
       }
     // A tick may come somewhat early.
     guests[guest].nextTremor = .after(milliseconds: milliseconds - 20)
@@ -118,7 +120,7 @@ extension GuestResources {
     switch index {
     case 0: UpdateInterval(100, exponent: -3)
     case 1: UpdateInterval(1, exponent: 0)
-    default: UpdateInterval(10, exponent: 0)
+    default: UpdateInterval(2, exponent: 0)
     }
   }
   func currentInterval(of sensor: SensorID) throws(SCMIStatus) -> Int {

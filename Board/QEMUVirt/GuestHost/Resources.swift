@@ -82,8 +82,11 @@ struct GuestResources: PlatformBackend {
 
   init(guestCount: Int) { self.guestCount = guestCount }
 
-  /// Seconds since the host started.
-  var uptimeSeconds: Int64 { Int64((Clock.ticks &- start) / Clock.ticksPerSecond) }
+  /// Microseconds since the host started.
+  var uptimeMicroseconds: UInt64 {
+    let (passed, frequency) = (Clock.ticks &- start, Clock.ticksPerSecond)
+    return passed / frequency * 1_000_000 + passed % frequency * 1_000_000 / frequency
+  }
 
   /// The guest starts over and finds all of its own as after power-on.
   mutating func startOver(_ guest: Int) {

@@ -35,5 +35,23 @@ case $1 in
     label=$(grep -l "^$2\$" /sys/class/hwmon/*/*_label)
     cat "${label%_label}_input"
     ;;
+  # Sends a message, octal escapes, by Linux's raw mode, and prints the words of the answer.
+  raw)
+    exec 3<>$debug/scmi/0/raw/message
+    printf "$2" >&3 && timeout 20 dd bs=256 count=1 status=none <&3 | od -An -v -tx4
+    ;;
+  # The words of the next notification.
+  notification)
+    timeout "$2" dd if=$debug/scmi/0/raw/notification bs=256 count=1 status=none | od -An -v -tx4
+    ;;
+  # Samples of the accelerometer: three axes and a time each.
+  samples)
+    cd /sys/bus/iio/devices/iio:device0
+    for file in scan_elements/*_en; do echo 1 >"$file"; done
+    echo 16 >buffer/length
+    echo 1 >buffer/enable
+    timeout 60 dd if=/dev/iio:device0 bs=32 count="$2" iflag=fullblock status=none | od -An -v -w32 -td8
+    echo 0 >buffer/enable
+    ;;
   *) exit 2 ;;
 esac
