@@ -110,9 +110,11 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil {
       name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
       linkerSettings: [.linkedLibrary("uring")]),
     .target(
-      name: "Host", dependencies: ["CLinux", "DeviceTypes", "Virtio", "Wire"], swiftSettings: hosted),
+      name: "Host", dependencies: ["CLinux", "DeviceTypes", "SCMI", "Virtio", "Wire"],
+      swiftSettings: hosted),
     .executableTarget(
-      name: "vireo", dependencies: ["DeviceTypes", "Host", "Virtio"], swiftSettings: hosted),
+      name: "vireo", dependencies: ["DeviceTypes", "Host", "Virtio"], exclude: ["vireo.1"],
+      swiftSettings: hosted),
   ]
 }
 
@@ -121,7 +123,10 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil && Context.envir
   package.targets.append(
     .testTarget(
       name: "HostTests",
-      dependencies: ["CLinux", "DeviceTypes", "Host", "QTestSupport", "TestSupport", "Virtio", "Wire"],
+      dependencies: [
+        "CLinux", "DeviceTypes", "Host", "QTestSupport", "SCMI", "SCMIVirtio", "TestSupport", "Virtio",
+        "Wire",
+      ],
       swiftSettings: hosted))
 }
 

@@ -13,7 +13,8 @@ int clinux_epoll(void) {
 }
 
 int clinux_epoll_add(int set, int fd, uint64_t token, int is_edge) {
-  struct epoll_event event = {.events = EPOLLIN | (is_edge ? EPOLLET : 0), .data.u64 = token};
+  struct epoll_event event = {
+      .events = EPOLLIN | (is_edge ? EPOLLOUT | EPOLLET : 0), .data.u64 = token};
   return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 

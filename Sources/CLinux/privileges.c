@@ -1,7 +1,9 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,8 +18,16 @@ static int deny_file_system(void) {
   return result;
 }
 
+static int drop_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+  memset(none, 0, sizeof none);
+  return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
 int clinux_drop_privileges(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
-  return deny_file_system();
+  int result = deny_file_system();
+  return result < 0 ? result : drop_capabilities();
 }

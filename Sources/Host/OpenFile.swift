@@ -41,6 +41,20 @@ public final class OpenFile: Sendable {
     return UInt64(result)
   }
 
+  /// All that can be read from the start. Throws EFBIG when that is more than `byteCountMax` bytes.
+  public func text(byteCountMax: Int) throws(SystemError) -> String {
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 4096)
+    while true {
+      // As long as the array.
+      let count = unsafe clinux_read(number, &piece, piece.count)
+      guard count >= 0 else { throw SystemError(Int32(truncatingIfNeeded: -count)) }
+      if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+      bytes += piece.prefix(count)
+      guard bytes.count <= byteCountMax else { throw SystemError(EFBIG) }
+    }
+  }
+
   /// Counts an event.
   func signal() { clinux_signal(number) }
 }

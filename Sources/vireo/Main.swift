@@ -1,9 +1,7 @@
 // vireo: our devices for VMMs that are other processes.
 
-import DeviceTypes
 import Glibc
 import Host
-import Virtio
 
 @main struct Main {
   private static let usage = """
@@ -18,8 +16,16 @@ import Virtio
         --size SIZE     its length (to the end of the file)
         --read-only     the disk cannot be written
         --serial TEXT   the name that the guest sees, up to 20 characters
+        --queues N      request queues, 1 to 16 (1)
         --null SIZE     instead of --file: a disk of SIZE bytes that keeps nothing, for measurements
       entropy       random bytes of this system
+      network       a network interface
+        --stream PATH   its link is the Unix stream socket PATH, of passt or of QEMU's netdev stream
+        --tap NAME      its link is the tap interface NAME of this system
+        --mac ADDRESS   its address, where the VMM gives it none (52:54:00:56:49:52)
+      scmi          the SCMI platform of a made-up board, for one agent
+        --table FILE    the board, a resource a line: clock NAME HERTZ..., power NAME, reset NAME,
+                        sensor NAME MILLIDEGREES (an example of each)
 
     options:
       --socket PATH   where to listen; a socket left by a process that is gone is replaced
@@ -28,7 +34,8 @@ import Virtio
       --help          this text
 
     SIZE is a number of bytes, with K, M, G or T for powers of 1024. The process ends on SIGINT and SIGTERM,
-    with every write finished. After a VMM has disconnected, the next one can connect.
+    with every write finished. After a VMM has disconnected, the next one can connect. A disk that was killed
+    can be started again under a VMM that connects again: nothing that its guest knows of is lost.
 
     """
 
@@ -44,60 +51,17 @@ import Virtio
   private static func run() throws(Failure) {
     let options = try Options(
       CommandLine.arguments.dropFirst(),
-      valued: ["--socket", "--file", "--offset", "--size", "--serial", "--null", "--rings"],
+      valued: [
+        "--socket", "--file", "--offset", "--size", "--serial", "--null", "--queues", "--rings", "--stream",
+        "--tap", "--mac", "--table",
+      ],
       flags: ["--read-only", "--verbose", "--help", "-h"])
     if options.has("--help") || options.has("-h") { return put(usage, STDOUT_FILENO) }
     guard options.words.first == "vhost-user", options.words.count == 2 else {
       throw Failure(usage: "the command is vhost-user and a device")
     }
     Log.isVerbose = options.has("--verbose")
-    switch options.words[1] {
-    case "block": try serveBlock(options)
-    case "entropy": try serve(EntropyDevice(backend: SystemEntropy()), options)
-    default: throw Failure(usage: "there is no device \(options.words[1])")
-    }
-  }
-
-  private static func serveBlock(_ options: Options) throws(Failure) {
-    if let byteCount = try options.byteCount("--null") {
-      guard !options.has("--file") else { throw Failure(usage: "either --file or --null") }
-      return try serve(BlockDevice(backend: NullDisk(sectorCount: byteCount / 512)), options)
-    }
-    guard let path = options.value("--file") else { throw Failure(usage: "--file or --null is needed") }
-    let isReadOnly = options.has("--read-only")
-    let offset = try options.byteCount("--offset") ?? 0
-    let byteCount = try options.byteCount("--size")
-    let disk: FileDisk
-    do throws(SystemError) {
-      disk = try FileDisk(
-        OpenFile.open(path, isWritable: !isReadOnly), isReadOnly: isReadOnly,
-        identifier: options.value("--serial") ?? "vireo", firstByte: offset, byteCount: byteCount)
-    } catch {
-      throw Failure("\(path): \(error)")
-    }
-    guard disk.sectorCount > 0 else { throw Failure("\(path): less than one sector of 512 bytes") }
-    try serve(BlockDevice(backend: disk), options)
-  }
-
-  private static func serve<Device: HostedDevice & ~Copyable>(
-    _ device: consuming Device, _ options: Options
-  ) throws(Failure) {
-    guard let socket = options.value("--socket") else { throw Failure(usage: "--socket is needed") }
-    let withheld = try withheldFeatures(options)
-    do throws(SystemError) {
-      let server = try VhostUserServer<Device, 1>(device, withheld: withheld)
-      try server.listen(at: socket)
-    } catch {
-      throw Failure("\(socket): \(error)")
-    }
-  }
-
-  private static func withheldFeatures(_ options: Options) throws(Failure) -> Features {
-    switch options.value("--rings") {
-    case nil, "packed": return .none
-    case "split": return .ringPacked
-    case let other?: throw Failure(usage: "--rings is split or packed, not \(other)")
-    }
+    try Devices.serve(options.words[1], options)
   }
 
   private static func put(_ text: String, _ descriptor: Int32) {

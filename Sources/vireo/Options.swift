@@ -1,5 +1,7 @@
 // The command line.
 
+import DeviceTypes
+
 /// What was asked for on the command line: words, then options with or without a value.
 struct Options {
   private(set) var words: [String] = []
@@ -48,6 +50,32 @@ struct Options {
     let (product, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
     guard !overflow else { throw Failure(usage: "\(name) \(text) is too large") }
     return product
+  }
+}
+
+extension Options {
+  /// The value of an option as a whole number.
+  func number(_ name: String, in range: ClosedRange<Int>) throws(Failure) -> Int? {
+    guard let text = value(name) else { return nil }
+    guard let number = Int(text), range.contains(number) else {
+      throw Failure(usage: "\(name) takes a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return number
+  }
+
+  /// The value of an option as the address of one network interface.
+  func address(_ name: String) throws(Failure) -> MACAddress {
+    let text = value(name) ?? "52:54:00:56:49:52"
+    let bytes = text.split(separator: ":", omittingEmptySubsequences: false).map {
+      $0.count == 2 ? UInt8($0, radix: 16) : nil
+    }
+    guard bytes.count == 6, !bytes.contains(nil) else {
+      throw Failure(usage: "\(name) takes an address such as 52:54:00:12:34:56, not \(text)")
+    }
+    let b = bytes.compactMap { $0 }
+    let address = MACAddress(b[0], b[1], b[2], b[3], b[4], b[5])
+    guard !address.isMulticast else { throw Failure(usage: "\(name) \(text) is the address of a group") }
+    return address
   }
 }
 

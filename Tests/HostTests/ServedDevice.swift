@@ -13,10 +13,17 @@ final class ServedDevice {
   private let socket = SocketPath()
   private let thread: PeerThread
 
-  /// Listens, then serves the device that `make` makes.
-  init<Device: HostedDevice & SendableMetatype & ~Copyable>(_ make: @escaping @Sendable () throws -> Device)
-    throws
-  {
+  /// Listens, then serves the device of one queue that `make` makes.
+  convenience init<Device: HostedDevice & SendableMetatype & ~Copyable>(
+    _ make: @escaping @Sendable () throws -> Device
+  ) throws {
+    try self.init(by: VhostUserServer<Device, 1>.self, make)
+  }
+
+  /// The same for any number of rings.
+  init<Device: HostedDevice & SendableMetatype & ~Copyable, let ringCount: Int>(
+    by _: VhostUserServer<Device, ringCount>.Type, _ make: @escaping @Sendable () throws -> Device
+  ) throws {
     path = socket.path
     let number = unsafe clinux_listen(path)
     guard number >= 0 else { throw SystemError(-number) }
@@ -25,7 +32,7 @@ final class ServedDevice {
       do {
         let connection = clinux_accept(listener.number)
         guard connection >= 0 else { throw SystemError(-connection) }
-        let server = try VhostUserServer<Device, 1>(make())
+        let server = try VhostUserServer<Device, ringCount>(make())
         try server.serve(OpenFile(connection))
       } catch {
         fatalError("the server failed: \(error)")

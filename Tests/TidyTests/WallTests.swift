@@ -12,7 +12,7 @@ import Testing
     "CInterface": ["CVireo", "DeviceTypes", "SCMI", "Virtio", "Wire"],
     "DeviceTree": ["CFDT"],
     "Hypervisor": [],
-    "Host": ["CLinux", "DeviceTypes", "Glibc", "Virtio", "Wire"],
+    "Host": ["CLinux", "DeviceTypes", "Glibc", "SCMI", "Virtio", "Wire"],
     "vireo": ["DeviceTypes", "Glibc", "Host", "Virtio"],
     "SCMI": ["Synchronization", "Wire"],
     "SCMIVirtio": ["DeviceTypes", "SCMI", "Virtio", "Wire"],

@@ -15,12 +15,13 @@ os.environ.setdefault("VIREO_IMAGE", "")
 import guest_machine
 import guests_check
 import machine
-from daemon_machine import DaemonMachine
+from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, DaemonMachine
 from guests_check import SHELL, Checks, require
 
 # Which bus the front end is on, and the ring format.
 RUNS = (("mmio", "split"), ("pci", "packed"))
-ROWS = ("root", "features", "disk", "discard", "trim", "entropy", "killed", "again", "ended")
+ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
+        "tap", "privileges", "killed", "again", "ended")
 KILLS = 8
 
 
@@ -31,6 +32,8 @@ class Sizes(guests_check.Sizes):
         super().__init__(quick=True)
         self.fio_mebibytes = 8
         self.random_blocks = 100
+        self.file_mebibytes = 4
+        self.iperf_seconds = 2
         self.killed_mebibytes = 24
 
 
@@ -40,6 +43,47 @@ class DaemonChecks(Checks):
     def start(self):
         """the guest starts and logs in"""
         super().start()
+
+    def queues(self):
+        """disk and network have a queue, or a pair of them, for each CPU, and all are in use"""
+        shell = self.first.shell
+        listed = shell.check("ls /sys/block/vda/mq").split()
+        require(len(listed) == QUEUES, f"the disk has the queues {listed}")
+        listed = shell.check("ls /sys/class/net/eth0/queues").split()
+        require(sorted(listed) == [f"{way}-{n}" for way in ("rx", "tx") for n in range(QUEUES)],
+                f"the network interface has the queues {listed}")
+        for cpu in range(QUEUES):
+            shell.check(f"taskset -c {cpu} dd if=/dev/vda2 of=/dev/null bs=64k count=16 iflag=direct")
+            shell.check(f"taskset -c {cpu} ping -c 3 -i 0.2 {self.site.address}")
+        return f"{QUEUES} each"
+
+    def tap(self):
+        """a tap interface: iperf3 both ways, with segmentation left to this machine"""
+        if not self.machine.tap:
+            return "not without the right to make one"
+        shell, (inner, outer) = self.first.shell, TAP_ADDRESSES
+        name = shell.check(f"grep -l {TAP_MAC} /sys/class/net/*/address").split("/")[4]
+        shell.check(f"ip address replace {inner}/24 dev {name}; ip link set {name} up")
+        shell.check(f"ping -c 3 -W 20 {outer}")
+        for offload in ("tcp-segmentation-offload", "rx-checksumming", "tx-checksumming"):
+            require(f"{offload}: on" in shell.check(f"ethtool -k {name}"), f"{offload} is off")
+        port = self.site.iperf_server()
+        where = f"-c {outer} -p {port} -t {self.sizes.iperf_seconds}"
+        rates = [self.iperf(where), self.iperf(where + " -R")]
+        folder = f"/sys/class/net/{self.machine.tap_name}/statistics/"
+        frames, sent = (int(read(folder + counter)) for counter in ("rx_packets", "rx_bytes"))
+        require(sent > 2000 * frames, f"{frames} frames of {sent} bytes: the guest cuts its segments itself")
+        return ", ".join(rates)
+
+    def privileges(self):
+        """the daemons have given up whatever they could"""
+        for daemon in self.machine.daemons:
+            lines = read(f"/proc/{daemon.process.pid}/status").splitlines()
+            status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            require(status["NoNewPrivs"] == "1", f"{daemon.name} can get privileges")
+            for kind in ("CapEff", "CapPrm", "CapInh"):
+                require(int(status[kind], 16) == 0, f"{daemon.name} has the capabilities {status[kind]}")
+        return ""
 
     def killed(self):
         """the daemon is killed while fio writes and reads: nothing acknowledged is lost, the guest goes on"""
@@ -77,6 +121,11 @@ class DaemonChecks(Checks):
             self.machine.disk.start()
         self.first.shell.expect(begun, 900)
         return ""
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 class Killer(threading.Thread):

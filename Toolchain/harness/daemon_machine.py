@@ -1,7 +1,10 @@
 """A Linux guest in an ordinary QEMU, whose devices are daemons of ours: vhost-user."""
 
+import fcntl
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -12,8 +15,31 @@ from machine import quoted
 
 DAEMON = os.environ["VIREO_DAEMON"]
 START_SECONDS = 60
+# Of the disk, and pairs of them of the network interface: one for each CPU.
+QUEUES = 2
+# An address of the second network interface in the guest, and of its other end, a tap interface here.
+TAP_MAC = "52:54:00:12:34:99"
+TAP_ADDRESSES = ("198.51.100.2", "198.51.100.1")
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 # How soon QEMU tries again to reach a daemon that is gone, in milliseconds.
 RETRY = 100
+
+
+def can_make_interfaces():
+    """Whether this process may make a tap interface and give it an address."""
+    if not shutil.which("ip"):
+        return False
+    try:
+        tap = os.open("/dev/net/tun", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH14x", b"vireo%d", IFF_TAP | IFF_NO_PI))
+    except OSError:
+        return False
+    finally:
+        os.close(tap)
+    return True
 
 
 class Daemon:
@@ -74,23 +100,51 @@ class DaemonMachine:
         self.kernel = parts.kernel
         self.initrd = parts.with_scripts(os.path.join(folder, "initrd"))
         self.console_path = os.path.join(folder, "console")
-        self.disk = Daemon(folder, "disk", ["block", "--file", disk, "--serial", "vireo-daemon"])
+        self.disk = Daemon(folder, "disk", ["block", "--file", disk, "--serial", "vireo-daemon",
+                                            "--queues", str(QUEUES)])
         # QEMU's front ends for other devices take no notice of their ring options.
         self.entropy = Daemon(folder, "entropy", ["entropy", "--rings", rings])
-        self.daemons = [self.disk, self.entropy]
+        self.outside = os.path.join(folder, "outside")
+        self.network = Daemon(folder, "network", ["network", "--stream", self.outside, "--rings", rings])
+        self.daemons = [self.disk, self.entropy, self.network]
+        self.tap = None
+        if can_make_interfaces():
+            self.tap_name = f"vireo{os.getpid() % 100000}"
+            self.tap = Daemon(folder, "tap", ["network", "--tap", self.tap_name, "--rings", rings])
+            self.daemons.append(self.tap)
         self.process = None
+        self.gateway = None
 
     def start(self):
+        self.gateway = self.run("gateway", self.gateway_command())
+        end = time.monotonic() + START_SECONDS
+        while not os.path.exists(self.outside):
+            if time.monotonic() > end:
+                raise GuestFailure("there is no gateway for the network")
+            time.sleep(0.01)
         for daemon in self.daemons:
             daemon.start()
-        with open(os.path.join(self.folder, "qemu.log"), "ab") as log:
-            self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if self.tap:
+            for words in (f"address add {TAP_ADDRESSES[1]}/24 dev {self.tap_name}",
+                          f"link set {self.tap_name} up"):
+                subprocess.run(["ip", *words.split()], check=True)
+        self.process = self.run("qemu", self.command())
         self.guests[0].attach(machine.connect(self.console_path, 60), self.echo)
+
+    def run(self, name, command):
+        with open(os.path.join(self.folder, name + ".log"), "ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def gateway_command(self):
+        """A QEMU without a machine: its user network, for whoever connects."""
+        return [machine.QEMU, "-M", "none", "-nodefaults", "-display", "none", "-monitor", "none",
+                "-serial", "none", "-netdev", "user,id=user",
+                "-netdev", f"stream,id=guest,server=on,addr.type=unix,addr.path={quoted(self.outside)}",
+                "-netdev", "hubport,id=inner,hubid=0,netdev=guest",
+                "-netdev", "hubport,id=outer,hubid=0,netdev=user"]
 
     def command(self):
         suffix = "-pci" if self.bus == "pci" else "-device"
-        rom = ",romfile=" if self.bus == "pci" else ""
         return [machine.QEMU, "-M", "virt,gic-version=3,memory-backend=memory", "-cpu", "cortex-a72",
                 "-smp", "2", "-m", "512M", "-object", "memory-backend-memfd,id=memory,size=512M,share=on",
                 "-nodefaults", "-display", "none", "-monitor", "none",
@@ -99,10 +153,18 @@ class DaemonMachine:
                 "-chardev", f"socket,id=console,path={quoted(self.console_path)},server=on,wait=off",
                 "-device", f"virtio-serial{suffix},{self.features}", "-device", "virtconsole,chardev=console",
                 # Of these front ends only that of a disk can come back to a daemon that was away.
-                *self.vhost_user("disk", self.disk, "vhost-user-blk", ",num-queues=1",
+                *self.vhost_user("disk", self.disk, "vhost-user-blk", f",num-queues={QUEUES}",
                                  f",reconnect-ms={RETRY}"),
                 *self.vhost_user("entropy", self.entropy, "vhost-user-rng"),
-                "-netdev", "user,id=net", "-device", f"virtio-net{suffix},netdev=net,{self.features}{rom}"]
+                *self.interface("network", self.network),
+                *(self.interface("tap", self.tap, f",mac={TAP_MAC}") if self.tap else [])]
+
+    def interface(self, name, daemon, options=""):
+        suffix = "-pci" if self.bus == "pci" else "-device"
+        rom = ",romfile=" if self.bus == "pci" else ""
+        return ["-chardev", f"socket,id={name},path={quoted(daemon.socket)}",
+                "-netdev", f"vhost-user,id=net-{name},chardev={name},queues={QUEUES}",
+                "-device", f"virtio-net{suffix},netdev=net-{name},mq=on,{self.features}{rom}{options}"]
 
     def vhost_user(self, name, daemon, model, options="", connection=""):
         model += "-pci" if self.bus == "pci" else ""
@@ -111,6 +173,7 @@ class DaemonMachine:
 
     def stop(self):
         stop(self.process)
+        stop(self.gateway)
         for daemon in self.daemons:
             stop(daemon.process)
         if self.guests[0].console:
@@ -120,7 +183,7 @@ class DaemonMachine:
     def tail(self):
         """The ends of what QEMU and the daemons said."""
         lines = []
-        for name in ["qemu", *(daemon.name for daemon in self.daemons)]:
+        for name in ["qemu", "gateway", *(daemon.name for daemon in self.daemons)]:
             path = os.path.join(self.folder, name + ".log")
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as file:

@@ -60,7 +60,7 @@ int64_t clinux_byte_count(int fd);
 
 /// A descriptor of an epoll set.
 int clinux_epoll(void);
-/// Adds `fd` to the set with `token`; edge-triggered if `is_edge`.
+/// Adds `fd` to the set with `token`; edge-triggered if `is_edge`, and then for room to write, too.
 int clinux_epoll_add(int set, int fd, uint64_t token, int is_edge);
 /// Removes `fd` from the set.
 int clinux_epoll_remove(int set, int fd);
@@ -110,11 +110,26 @@ int clinux_ring_submit(struct clinux_ring *ring);
 /// The next completion: 1 with its tag and result (a byte count, or -errno), or 0 if there is none.
 int clinux_ring_complete(struct clinux_ring *ring, uint64_t *tag, int32_t *result);
 
+// MARK: Networks
+
+/// The tap interface `name`, with virtio's header of 12 bytes before each frame. Does not block.
+int clinux_tap(const char *name);
+/// What the readers of a tap interface do to its frames: complete checksums, segment TCP, also with ECN.
+int clinux_tap_offloads(int fd, int checksum, int tcp4, int tcp6, int ecn);
+/// From here on reading and writing fail with -EAGAIN instead of waiting.
+int clinux_do_not_block(int fd);
+/// Sends what the socket takes now of `count` pieces of memory. Never raises SIGPIPE.
+ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, unsigned count);
+/// Writes `count` pieces of memory at once.
+ssize_t clinux_write_vectors(int fd, const struct iovec *vectors, unsigned count);
+/// Reads up to `byte_count` bytes; 0 at the end.
+ssize_t clinux_read(int fd, void *bytes, size_t byte_count);
+
 // MARK: Privileges
 
-/// Gives up what the process does not need once its files are open: new privileges by exec, core dumps with
-/// guest memory in them, and, where the kernel has Landlock, every further access to the file system. 0, or
-/// -errno of the first step that failed.
+/// Gives up what the process does not need once its files are open: all capabilities, new privileges by exec,
+/// core dumps with guest memory in them, and, where the kernel has Landlock, every further access to the file
+/// system. 0, or -errno of the first step that failed.
 int clinux_drop_privileges(void);
 
 #endif

@@ -164,6 +164,13 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     backend.setReceiveOffloads(offloads)
   }
 
+  /// Uses the first `count` pairs, as the command VQ_PAIRS_SET does (§5.1.9.5.6): for a transport that has
+  /// the control queue itself. Traps beyond 1 to `maximumPairCount`.
+  public mutating func usePairs(_ count: Int) {
+    precondition(count >= 1 && count <= maximumPairCount, "pairs that there are not")
+    steering.pairCount = count
+  }
+
   /// Serves queue `index`, whose meaning depends on what was negotiated (§5.1.2).
   public mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {
     let pairCount = context.features.contains(NetworkFeature.multiQueue) ? maximumPairCount : 1

@@ -158,7 +158,7 @@ public struct NetworkOffload: Equatable, Sendable {
 }
 
 /// Which way a frame goes.
-enum NetworkDirection {
+public enum NetworkDirection: Sendable {
   /// From the driver to the device.
   case transmit
   /// From the device to the driver.
@@ -169,7 +169,7 @@ extension NetworkOffload {
   /// What `header` says about a frame of `byteCount` bytes. Nil when the frame cannot be accepted: the header
   /// contradicts itself or the frame, or asks for more than `allowed`.
   @inline(never)
-  static func decode(
+  public static func decode(
     _ header: NetworkHeader, _ direction: NetworkDirection, byteCount: Int, allowed: NetworkOffloads
   ) -> NetworkOffload? {
     let needsChecksum = header.flags & NetworkHeaderFlag.needsChecksum != 0
@@ -206,7 +206,9 @@ extension NetworkOffload {
   /// The header of a frame of `byteCount` bytes; `bufferCount` is left 0. Nil when this offload does not fit
   /// the frame or is beyond `allowed`.
   @inline(never)
-  func header(_ direction: NetworkDirection, byteCount: Int, allowed: NetworkOffloads) -> NetworkHeader? {
+  public func header(_ direction: NetworkDirection, byteCount: Int, allowed: NetworkOffloads)
+    -> NetworkHeader?
+  {
     guard isAllowed(byteCount, allowed) else { return nil }
     var header = NetworkHeader()
     switch checksum {

@@ -9,6 +9,8 @@ public protocol HostedBackend: ~Copyable {
   var events: [OpenFile] { get }
   /// Starts what was asked for since the last call.
   mutating func submit()
+  /// Whether `poll` has more to do that no descriptor will tell of. Once.
+  mutating func takeMore() -> Bool
 }
 
 extension HostedBackend where Self: ~Copyable {
@@ -16,6 +18,8 @@ extension HostedBackend where Self: ~Copyable {
   public var events: [OpenFile] { [] }
   /// Nothing to start.
   public mutating func submit() {}
+  /// No.
+  public mutating func takeMore() -> Bool { false }
 }
 
 /// A device whose backend is on this system.
@@ -27,11 +31,29 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
   var events: [OpenFile] { get }
   /// See `HostedBackend`.
   mutating func submit()
+  /// See `HostedBackend`.
+  mutating func takeMore() -> Bool
+  /// The number of queues that front ends of this type count.
+  var announcedQueueCount: Int { get }
+  /// The features that the device works with when a front end has set `negotiated`.
+  func features(of negotiated: Features) -> Features
+  /// One bit a ring: those that were started and are enabled.
+  mutating func ringsChanged(working rings: UInt64)
 }
 
 extension HostedDevice where Self: ~Copyable {
   /// A device must know.
   public static var requestsCanBeRepeated: Bool { false }
+  /// No.
+  public mutating func takeMore() -> Bool { false }
+  /// Those that exist.
+  public var announcedQueueCount: Int {
+    (0..<64).prefix { queueSizeMax($0) > 0 }.count
+  }
+  /// The same.
+  public func features(of negotiated: Features) -> Features { negotiated }
+  /// Nothing to change.
+  public mutating func ringsChanged(working rings: UInt64) {}
 }
 
 extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {

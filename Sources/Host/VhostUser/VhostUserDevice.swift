@@ -11,6 +11,10 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   private let withheld: Features
   private var queues: [queueCount of DeviceVirtqueue]
   private var rings: [queueCount of VhostUserRing]
+  /// One bit a ring that was started.
+  private var startedRings: UInt64 = 0
+  /// The backend has news that nobody will tell of.
+  private var pollsAgain = false
   /// The device was told that its driver is ready.
   private var isRunning = false
   /// One bit a queue: buffers wait that no further notification will announce.
@@ -48,17 +52,20 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
 
   /// The features as the device sees them. Buffers are always used in order, where the device can: what a
   /// process that took over from a killed one must do again then follows from the ring alone.
-  private var deviceFeatures: Features { device.usesBuffersInOrder ? features | .inOrder : features }
+  private var deviceFeatures: Features {
+    let all = device.features(of: features)
+    return device.usesBuffersInOrder ? all | .inOrder : all
+  }
   private var format: RingFormat { features.contains(.ringPacked) ? .packed : .split }
 
   mutating func setFeatures(_ accepted: Features) throws(VhostUserError) {
-    for i in 0..<queueCount where rings[i].isStarted {
-      throw .invalid("features change while a ring works")
-    }
-    // A machine that paused comes back with the same features, and its driver knows of nothing.
+    // A front end says it again for each pair of queues, and after a pause of which the driver knows nothing.
     if isRunning && accepted == features { return }
+    guard startedRings == 0 else { throw .invalid("features change while a ring works") }
     if isRunning { forget() }
-    guard offeredFeatures.contains(accepted), accepted.contains(.version1), device.accepts(accepted) else {
+    guard offeredFeatures.contains(accepted), accepted.contains(.version1),
+      device.accepts(device.features(of: accepted))
+    else {
       throw .invalid("features that were not offered")
     }
     features = accepted
@@ -95,6 +102,18 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     try check(index)
     rings[index].isEnabled = isEnabled
     if isEnabled { pendingQueues |= 1 << UInt64(index) }
+    noteRings()
+  }
+
+  /// After a ring was started, stopped, enabled or disabled.
+  private mutating func noteRings() {
+    startedRings = 0
+    var working: UInt64 = 0
+    for i in 0..<queueCount where rings[i].isStarted {
+      startedRings |= 1 << UInt64(i)
+      if rings[i].isEnabled { working |= 1 << UInt64(i) }
+    }
+    device.ringsChanged(working: working)
   }
 
   /// Starts ring `index`. Throws what keeps it from that; it then stays stopped.
@@ -115,6 +134,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       let changed = context.configurationChanged
       finishCall(nil, configurationChanged: changed)
     }
+    noteRings()
   }
 
   /// Makes the queue of ring `index` ready where the ring stands.
@@ -148,9 +168,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
 
   /// The front end keeps `record` from now on; nil: none.
   mutating func keep(_ record: RingRecord?) throws(VhostUserError) {
-    for i in 0..<queueCount where rings[i].isStarted {
-      throw .invalid("another record of the rings while ring \(i) works")
-    }
+    guard startedRings == 0 else { throw .invalid("another record of the rings while a ring works") }
     self.record = record
   }
 
@@ -177,6 +195,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     rings[index].isStarted = false
     rings[index].kick = nil
     rings[index].base = base
+    noteRings()
     pendingQueues &= ~(1 << UInt64(index))
     return base
   }
@@ -215,6 +234,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
         queues[i].reset()
         rings[i].isStarted = false
       }
+      noteRings()
       if let failure { throw failure }
       return
     }
@@ -229,6 +249,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
         failure = failure ?? error
       }
     }
+    noteRings()
     if let failure { throw failure }
   }
 
@@ -248,6 +269,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     }
     pendingQueues = 0
     features = .none
+    noteRings()
   }
 
   /// The device is as before its driver was ready.
@@ -290,12 +312,15 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       let changed = context.configurationChanged
       finishCall(broken, configurationChanged: changed)
     }
+    if pollsAgain { poll() }
     device.submit()
-    return pendingQueues != 0
+    if device.takeMore() { pollsAgain = true }
+    return pendingQueues != 0 || pollsAgain
   }
 
   /// The backend has news.
   mutating func poll() {
+    pollsAgain = false
     guard isRunning, fault == nil else { return }
     let features = deviceFeatures
     var context = DeviceContext(queues: queues.mutableSpan, features: features)
@@ -309,7 +334,10 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   /// After any call into the device: publishes used buffers, sends notifications, reports a fault.
   private mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
     if let broken { return fail(broken) }
-    for i in 0..<queueCount where rings[i].isStarted {
+    var todo = startedRings
+    while todo != 0 {
+      let i = todo.trailingZeroBitCount
+      todo &= todo &- 1
       if queues[i].endService() || queues[i].needsService { pendingQueues |= 1 << UInt64(i) }
       queues[i].needsService = false
       if queues[i].notificationIsDue {

@@ -78,7 +78,7 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     case .setProtocolFeatures: try setProtocolFeatures(message.number())
     case .getQueueCount:
       try require(VhostUserFeature.multiqueue)
-      return bytes(UInt64(queueCount))
+      return bytes(UInt64(min(queueCount, device.device.announcedQueueCount)))
     case .setOwner: break
     case .resetOwner, .resetDevice: resetDevice()
     case .setMemoryTable: try setMemoryTable(message)

@@ -1,0 +1,188 @@
+// A link to a process without privileges, such as passt or another QEMU: frames in a Unix stream, each behind
+// its length in four bytes, the most significant first. The peer is not trusted.
+
+import CLinux
+public import DeviceTypes
+import Glibc
+public import Virtio
+import Wire
+
+/// The link of a network device that leads through a stream socket. Frames are complete: no offloads.
+@safe
+public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
+  private static var prefixByteCount: Int { 4 }
+  /// The longest frame of either direction: 65535 bytes behind an Ethernet header with a tag.
+  private static var frameByteCountMax: Int { 65535 + 18 }
+  /// Room for frames that came together, and one that is not whole yet.
+  private static var capacity: Int { 4 * (prefixByteCount + frameByteCountMax) }
+  /// Pieces of the longest list of a device, and the length before them.
+  private static var vectorLimit: Int { 257 }
+
+  private let socket: OpenFile
+  private let received: UnsafeMutableRawPointer
+  private var receivedBytes = 0..<0
+  /// The rest of a frame of which a part was sent.
+  private let unsent: UnsafeMutableRawPointer
+  private var unsentBytes = 0..<0
+  private let vectors: UnsafeMutablePointer<iovec>
+  private var handledCount = 0
+  /// Whether the peer is there.
+  public private(set) var isUp = true
+
+  /// The link at our end `socket` of a connection.
+  public init(_ socket: OpenFile) throws(SystemError) {
+    try SystemError.check(clinux_do_not_block(socket.number))
+    self.socket = socket
+    unsafe received = .allocate(byteCount: Self.capacity, alignment: 16)
+    unsafe unsent = .allocate(byteCount: Self.prefixByteCount + Self.frameByteCountMax, alignment: 16)
+    unsafe vectors = .allocate(capacity: Self.vectorLimit)
+    unsafe vectors.initialize(repeating: iovec(), count: Self.vectorLimit)
+  }
+
+  /// The link to whoever listens at `path`.
+  public init(connectingTo path: String) throws(SystemError) {
+    try self.init(try OpenFile(checking: unsafe clinux_connect(path)))
+  }
+
+  deinit {
+    unsafe received.deallocate()
+    unsafe unsent.deallocate()
+    unsafe vectors.deallocate()
+  }
+
+  /// News and room of the socket.
+  public var events: [OpenFile] { isUp ? [socket] : [] }
+
+  /// Whether a call handled as many frames as it may, so that more may wait without further news.
+  public mutating func takeMore() -> Bool {
+    defer { handledCount = 0 }
+    return handledCount >= frameBudget
+  }
+
+  private mutating func close(_ why: String) {
+    Log.warn("the peer of the network link \(why); the link is down")
+    isUp = false
+    receivedBytes = 0..<0
+    unsentBytes = 0..<0
+  }
+
+  // MARK: Transmission
+
+  /// Sends at once as much as the socket takes, and keeps the rest of that frame.
+  public mutating func transmit(
+    _ frame: borrowing NetworkFrame, _ offload: NetworkOffload, tag: UInt32
+  ) -> NetworkTransmission {
+    guard isUp, frame.byteCount <= Self.frameByteCountMax else { return .done }
+    guard flush() else { return isUp ? .busy : .done }
+    var prefix = UInt32(frame.byteCount).bigEndian
+    let total = Self.prefixByteCount + frame.byteCount
+    // The length lives for the call, the pieces are checked guest memory, and there are fewer than vectors.
+    let sent = unsafe withUnsafeMutableBytes(of: &prefix) { bytes in
+      unsafe vectors[0] = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
+      for i in frame.ranges.indices {
+        let range = frame.ranges[i]
+        unsafe vectors[1 + i] = iovec(iov_base: range.host, iov_len: Int(range.byteCount))
+      }
+      return unsafe clinux_send_vectors(socket.number, vectors, UInt32(1 + frame.ranges.count))
+    }
+    if sent == total { return .done }
+    if sent == -Int(EAGAIN) { return .busy }
+    if sent < 0 {
+      close("is gone")
+      return .done
+    }
+    unsafe unsent.storeBytes(of: prefix, as: UInt32.self)
+    // As long as the longest frame and its length.
+    var rest = unsafe MutableRawSpan(
+      _unsafeStart: unsent + Self.prefixByteCount, byteCount: frame.byteCount)
+    _ = frame.copyOut(to: &rest)
+    unsentBytes = sent..<total
+    return .done
+  }
+
+  /// Sends what is left of a frame. Returns whether nothing is.
+  private mutating func flush() -> Bool {
+    while !unsentBytes.isEmpty {
+      // Within the buffer.
+      let sent = unsafe {
+        unsafe vectors[0] = iovec(iov_base: unsent + unsentBytes.lowerBound, iov_len: unsentBytes.count)
+        return unsafe clinux_send_vectors(socket.number, vectors, 1)
+      }()
+      if sent == -Int(EAGAIN) { return false }
+      if sent < 0 {
+        close("is gone")
+        return false
+      }
+      unsentBytes = unsentBytes.lowerBound + sent..<unsentBytes.upperBound
+    }
+    return true
+  }
+
+  // MARK: Reception
+
+  /// The next whole frame.
+  public mutating func waitingFrame() -> NetworkWaitingFrame? {
+    if !flush() && !isUp { return nil }
+    while isUp {
+      if let byteCount = announcedByteCount {
+        guard byteCount > 0, byteCount <= Self.frameByteCountMax else {
+          close("announces a frame of \(byteCount) bytes")
+          return nil
+        }
+        if receivedBytes.count >= Self.prefixByteCount + byteCount {
+          return NetworkWaitingFrame(
+            byteCount: byteCount, prefix: ByteArray<64>(prefixOf: frameBytes(byteCount)))
+        }
+      }
+      guard fill() else { return nil }
+    }
+    return nil
+  }
+
+  /// The length of the frame at the front, when it is there.
+  private var announcedByteCount: Int? {
+    guard receivedBytes.count >= Self.prefixByteCount else { return nil }
+    // Within the buffer.
+    let prefix = unsafe (received + receivedBytes.lowerBound).loadUnaligned(as: UInt32.self)
+    return Int(UInt32(bigEndian: prefix))
+  }
+
+  private var frameStart: Int { receivedBytes.lowerBound + Self.prefixByteCount }
+
+  /// The frame at the front, which is there.
+  @_lifetime(borrow self)
+  private func frameBytes(_ byteCount: Int) -> RawSpan {
+    // Within the received bytes, which stay until the next call that changes something.
+    let span = unsafe RawSpan(_unsafeStart: received + frameStart, byteCount: byteCount)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  /// Reads what has come. Returns whether anything has.
+  private mutating func fill() -> Bool {
+    // A frame that is not whole lies at the front then, so that there is room for all of it.
+    unsafe memmove(received, received + receivedBytes.lowerBound, receivedBytes.count)
+    receivedBytes = 0..<receivedBytes.count
+    let count = unsafe clinux_read(
+      socket.number, received + receivedBytes.count, Self.capacity - receivedBytes.count)
+    if count > 0 {
+      receivedBytes = 0..<receivedBytes.count + count
+      return true
+    }
+    if count != -Int(EAGAIN) && count != -Int(EINTR) { close("is gone") }
+    return false
+  }
+
+  /// Copies the frame.
+  public mutating func receive(into frame: borrowing NetworkFrame) -> Bool {
+    _ = frame.copyIn(from: frameBytes(frame.byteCount))
+    dropFrame()
+    return true
+  }
+
+  /// Forgets the frame at the front.
+  public mutating func dropFrame() {
+    guard let byteCount = announcedByteCount else { return }
+    handledCount += 1
+    receivedBytes = frameStart + byteCount..<receivedBytes.upperBound
+  }
+}
