@@ -156,8 +156,16 @@ class DaemonMachine:
                 *self.vhost_user("disk", self.disk, "vhost-user-blk", f",num-queues={QUEUES}",
                                  f",reconnect-ms={RETRY}"),
                 *self.vhost_user("entropy", self.entropy, "vhost-user-rng"),
-                *self.interface("network", self.network),
-                *(self.interface("tap", self.tap, f",mac={TAP_MAC}") if self.tap else [])]
+                *self.interfaces()]
+
+    def interfaces(self):
+        """The network interfaces; Linux finds those on virtio-mmio the last one first, and eth0 leads out."""
+        both = [self.interface("network", self.network)]
+        if self.tap:
+            both.append(self.interface("tap", self.tap, f",mac={TAP_MAC}"))
+        if self.bus == "mmio":
+            both.reverse()
+        return sum(both, [])
 
     def interface(self, name, daemon, options=""):
         suffix = "-pci" if self.bus == "pci" else "-device"

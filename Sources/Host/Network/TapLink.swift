@@ -32,8 +32,8 @@ public struct TapLink: NetworkBackend, HostedBackend, ~Copyable {
     unsafe vectors.initialize(repeating: iovec(), count: Self.vectorLimit)
   }
 
-  /// The tap interface `name`, which is made when there is none. That needs a privilege; one that was made for
-  /// this user before does not.
+  /// The tap interface `name`, which is made when there is none. That needs a privilege; one that was made
+  /// for this user before does not.
   public init(named name: String) throws(SystemError) {
     self.init(try OpenFile(checking: unsafe clinux_tap(name)))
   }

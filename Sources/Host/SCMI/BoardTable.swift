@@ -60,9 +60,9 @@ public struct BoardTable: Equatable, Sendable {
   /// blank lines and what follows `#` mean nothing.
   public init(_ text: String) throws(Mistake) {
     var number = 0
-    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+    for line in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
       number += 1
-      let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" || $0 == "\r" }.map(String.init)
+      let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }.map(String.init)
       guard let kind = words.first else { continue }
       do throws(Reason) { try take(kind, Array(words.dropFirst())) } catch {
         throw Mistake(line: number, reason: error.text)
