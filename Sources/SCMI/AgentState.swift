@@ -18,7 +18,7 @@ struct Grant {
 /// The resources of one kind that an agent sees.
 struct View<let resourceLimit: Int> {
   var count = 0
-  var grants = [resourceLimit of Grant](repeating: Grant())
+  var grants = [resourceLimit of Grant] { _ in Grant() }
 }
 
 /// An asynchronous command. Its slot is taken when the command is accepted, so that there is always room for
@@ -78,20 +78,12 @@ struct AgentState<let resourceLimit: Int> {
   var pendingProtocols: UInt16 = 0
   /// Where the search for the next notification starts, so that no resource keeps others waiting.
   var cursor = 0
-  var views = [10 of View<resourceLimit>](repeating: View())
-  var operations = [8 of Operation](repeating: Operation())
+  var views = [10 of View<resourceLimit>] { _ in View() }
+  var operations = [8 of Operation] { _ in Operation() }
   var finishedCount = 0
   var sequence: UInt32 = 0
   var systemPower = SystemPowerNotice()
   var wantsErrors = false
-  var errors = [8 of ErrorReport](repeating: ErrorReport())
+  var errors = [8 of ErrorReport] { _ in ErrorReport() }
   var errorCount = 0
-}
-
-/// A command as the handlers see it.
-struct Call {
-  let agent: Int
-  let header: MessageHeader
-  /// Whether the agent uses the protocol as SCMI 2.0 has it.
-  let isLegacy: Bool
 }

@@ -1,7 +1,5 @@
 // SCMI FastChannels and shared regions: memory through which an agent reaches one value without a message.
 
-import Wire
-
 /// A FastChannel as the board describes it to one agent.
 public struct FastChannel: Sendable {
   /// The address of its 4 or 8 bytes, as the agent sees it.
@@ -51,21 +49,5 @@ public struct SharedRegion: Sendable {
   public init(address: UInt64, byteCount: UInt32) {
     self.address = address
     self.byteCount = byteCount
-  }
-}
-
-extension MutableRawSpan {
-  /// The response of the DESCRIBE_FASTCHANNEL commands, for a channel of `size` bytes. Returns its length.
-  @_lifetime(self: copy self)
-  mutating func write(_ channel: FastChannel, size: UInt32) -> Int {
-    let doorbell = channel.doorbell
-    store(doorbell == nil ? 0 : 1 | (doorbell?.width ?? 0) << 1, at: 8)
-    store(channel.rateLimitMicroseconds & 0xF_FFFF, at: 12)
-    store(channel.address, at: 16)
-    store(size, at: 24)
-    store(doorbell?.address ?? 0, at: 28)
-    store(doorbell?.setMask ?? 0, at: 36)
-    store(doorbell?.preserveMask ?? 0, at: 44)
-    return 44
   }
 }

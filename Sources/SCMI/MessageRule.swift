@@ -48,8 +48,7 @@ struct MessageRule {
 
   /// The rule as an agent of one profile has it.
   func rule(isLegacy: Bool) -> AgentRule {
-    AgentRule(
-      bits: bits & 0xFFFF_0000 | UInt32(length(isLegacy: isLegacy)) | (isLegacy ? 1 << 8 : 0))
+    AgentRule(bits: bits & 0xFFFF_0000 | UInt32(length(isLegacy: isLegacy)))
   }
 }
 
@@ -65,10 +64,6 @@ struct AgentRule {
   /// Parameter bytes of the command.
   @inline(__always)
   var length: Int { Int(bits & 0xFF) }
-
-  /// Whether the agent uses the protocol as SCMI 2.0 has it.
-  @inline(__always)
-  var isLegacy: Bool { bits & 1 << 8 != 0 }
 
   /// The fewest bytes that the response needs after its status.
   @inline(__always)

@@ -26,21 +26,4 @@ public struct SCMIName: Sendable {
 
   /// Whether attributes hold only the start of it.
   var isExtended: Bool { length >= 16 }
-
-  /// Writes the name into a field of `size` bytes at `offset`, cut to leave room for the final NUL.
-  func write(to reply: inout MutableRawSpan, at offset: Int, size: Int) {
-    for i in 0..<size {
-      reply.store(i < size - 1 ? bytes[i] : 0, at: offset + i)
-    }
-  }
-}
-
-extension MutableRawSpan {
-  /// The response of every NAME_GET command: no flags, and 64 bytes of name. Returns its length.
-  @_lifetime(self: copy self)
-  mutating func write(_ name: SCMIName) -> Int {
-    store(0 as UInt32, at: 8)
-    name.write(to: &self, at: 12, size: 64)
-    return 68
-  }
 }

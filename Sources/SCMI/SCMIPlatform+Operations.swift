@@ -7,16 +7,15 @@ extension SCMIPlatform where Backend: ~Copyable {
   public static var operationLimit: Int { 8 }
 
   /// How many asynchronous commands an agent can be told that there may be.
-  mutating func operationLimit(_ call: Call) -> UInt32 {
-    agents[call.agent].description.hasPlatformToAgentChannel ? UInt32(Self.operationLimit) : 0
+  mutating func operationLimit() -> UInt32 {
+    call.hasChannel ? UInt32(Self.operationLimit) : 0
   }
 
-  /// Takes a slot for an asynchronous command. NOT_SUPPORTED for an agent that cannot be sent a delayed
-  /// response; BUSY when all slots are taken.
-  mutating func begin(
-    _ call: Call, resource: Int, identifier: UInt32, isSilent: Bool
-  ) throws(SCMIStatus) -> OperationID {
-    guard agents[call.agent].description.hasPlatformToAgentChannel else { throw .notSupported }
+  /// Takes a slot for an asynchronous command on a resource, which `call.operation` names from then on.
+  /// NOT_SUPPORTED for an agent that cannot be sent a delayed response; BUSY when all slots are taken.
+  @inline(never)
+  mutating func begin(resource: Int, identifier: UInt32, isSilent: Bool = false) throws(SCMIStatus) {
+    guard call.hasChannel else { throw .notSupported }
     for slot in 0..<Self.operationLimit where agents[call.agent].operations[slot].phase == .free {
       var operation = Operation()
       operation.phase = .running
@@ -26,14 +25,22 @@ extension SCMIPlatform where Backend: ~Copyable {
       operation.identifier = identifier
       operation.header = call.header
       agents[call.agent].operations[slot] = operation
-      return OperationID(
+      call.operation = OperationID(
         agent: UInt8(call.agent), slot: UInt8(slot), generation: operation.generation)
+      return
     }
     throw .busy
   }
 
-  /// Gives a slot back whose command was refused after all.
-  mutating func abandon(_ operation: OperationID) {
+  /// The board took a command. An asynchronous one that is done already has its delayed response at once.
+  mutating func conclude(_ progress: Progress) -> Int {
+    if case .finished = progress, let operation = call.operation { finish(operation) }
+    return 0
+  }
+
+  /// Gives the slot of a command back that was refused after all.
+  mutating func abandon() {
+    guard let operation = call.operation else { return }
     agents[Int(operation.agent)].operations[Int(operation.slot)].phase = .free
   }
 
@@ -60,20 +67,19 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// What a finished command changes, and the value that its delayed response reports.
   private mutating func complete(_ operation: Operation, _ agent: Int) -> UInt64 {
+    let agent = AgentID(UInt8(truncatingIfNeeded: agent + 1))
     switch operation.header.protocolID {
     case .clock: return completeClockRateSet(operation, agent)
     case .voltage: return completeVoltageLevelSet(operation)
     case .powercap: return completeCapSet(operation, agent)
-    case .reset:
-      completeReset(operation, agent)
-      return 0
-    default: return 0
+    case .reset: completeReset(operation, agent)
+    default: break
     }
+    return 0
   }
 
-  /// Writes the delayed response that has waited longest. Returns its length, or 0 when there is none or it
-  /// does not fit; then it is kept.
-  mutating func nextDelayedResponse(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
+  /// Writes the delayed response that has waited longest. Returns its length, or 0 when there is none.
+  mutating func nextDelayedResponse(_ agent: Int) -> Int {
     guard agents[agent].finishedCount > 0 else { return 0 }
     var oldest = -1
     for slot in 0..<Self.operationLimit where agents[agent].operations[slot].phase == .finished {
@@ -83,37 +89,33 @@ extension SCMIPlatform where Backend: ~Copyable {
       }
     }
     let operation = agents[agent].operations[oldest]
-    guard buffer.byteCount >= Self.messageByteLimit else { return 0 }
-    buffer.store(operation.header.word | UInt32(MessageType.delayedResponse) << 8, at: 0)
-    buffer.store(operation.status.rawValue, at: 4)
+    output.store(operation.header.word | UInt32(MessageType.delayedResponse) << 8, at: 0)
+    output.store(operation.status.rawValue, at: 4)
     agents[agent].operations[oldest].phase = .free
     agents[agent].finishedCount -= 1
     if operation.status != .success { return 8 }
-    buffer.store(operation.identifier, at: 8)
+    output.store(operation.identifier, at: 8)
     switch operation.header.protocolID {
     case .clock:
-      buffer.store(operation.value, at: 12)
+      output.store(operation.value, at: 12)
       return 20
     case .voltage, .powercap:
-      buffer.store(UInt32(truncatingIfNeeded: operation.value), at: 12)
+      output.store(UInt32(truncatingIfNeeded: operation.value), at: 12)
       return 16
     case .sensor:
-      return writeDelayedReadings(operation, agent, &buffer)
+      return writeDelayedReadings(operation, agent)
     default:
       return 12
     }
   }
 
   /// The readings of an asynchronous SENSOR_READING_GET are those of the moment in which they are sent.
-  private mutating func writeDelayedReadings(
-    _ operation: Operation, _ agent: Int, _ buffer: inout MutableRawSpan
-  ) -> Int {
-    let isLegacy = agents[agent].legacyProtocols & ProtocolID.sensor.bit != 0
+  private mutating func writeDelayedReadings(_ operation: Operation, _ agent: Int) -> Int {
+    take(operation.header, of: agent)
     do throws(SCMIStatus) {
-      let sensor = SensorID(Int(operation.resource))
-      return 12 + (try writeReadings(sensor, agent, isLegacy: isLegacy, &buffer, at: 12))
+      return 12 + (try writeReadings(SensorID(Int(operation.resource)), at: 12))
     } catch {
-      buffer.store(error.rawValue, at: 4)
+      output.store(error.rawValue, at: 4)
       return 8
     }
   }

@@ -59,22 +59,26 @@ extension SCMIPlatform where Backend: ~Copyable {
     Int(agents[agent].views[Int(kind.rawValue)].grants[identifier].resource)
   }
 
-  /// The board's number of the resource whose identifier is at `offset` of a command.
-  mutating func index(
-    _ kind: ResourceKind, _ call: Call, _ request: RawSpan, at offset: Int
-  ) throws(SCMIStatus) -> Int {
-    Int(try find(kind, request.load(at: offset), call).resource)
+  /// The board's number of the resource that a parameter of the command names.
+  mutating func index(_ kind: ResourceKind, _ place: Int = 0) throws(SCMIStatus) -> Int {
+    Int(try find(kind, call[place]).resource)
   }
 
-  /// The resource that an agent means by `identifier`. NOT_FOUND when it sees no such thing, DENIED when it
+  /// The resource that the agent means by `identifier`. NOT_FOUND when it sees no such thing, DENIED when it
   /// may not use it now.
+  @inline(never)
+  mutating func find(_ kind: ResourceKind, _ identifier: UInt32) throws(SCMIStatus) -> Grant {
+    try find(kind, identifier, call.agent)
+  }
+
+  /// What `agent` means, as above.
   @inline(__always)
   mutating func find(
-    _ kind: ResourceKind, _ identifier: UInt32, _ call: Call
+    _ kind: ResourceKind, _ identifier: UInt32, _ agent: Int
   ) throws(SCMIStatus) -> Grant {
     let place = Int(kind.rawValue)
-    guard Int(identifier) < agents[call.agent].views[place].count else { throw .notFound }
-    let grant = agents[call.agent].views[place].grants[Int(identifier)]
+    guard Int(identifier) < agents[agent].views[place].count else { throw .notFound }
+    let grant = agents[agent].views[place].grants[Int(identifier)]
     guard grant.denials == 0 else { throw .denied }
     return grant
   }

@@ -10,25 +10,29 @@ import Wire
 public struct SCMIPlatform<
   Backend: PlatformBackend & ~Copyable, let agentLimit: Int, let resourceLimit: Int
 >: ~Copyable {
+  /// What is being worked on, and the response or the notification that comes of it, header first.
+  var call = Call()
+  var output = MessageBytes()
+  static var outputLimit: Int { MemoryLayout<MessageBytes>.size }
   /// The board.
   public var backend: Backend
   /// How many agents there are.
   public internal(set) var agentCount = 0
-  var agents = [agentLimit of AgentState<resourceLimit>](repeating: AgentState())
-  var powerDomains = [resourceLimit of PowerDomainState](repeating: PowerDomainState())
-  var performanceDomains = [resourceLimit of PerformanceDomainState<agentLimit>](
-    repeating: PerformanceDomainState())
-  var clocks = [resourceLimit of ClockState](repeating: ClockState())
-  var sensors = [resourceLimit of SensorState<agentLimit>](repeating: SensorState())
-  var resetDomains = [resourceLimit of ResetDomainState](repeating: ResetDomainState())
-  var voltageDomains = [resourceLimit of VoltageDomainState<agentLimit>](repeating: VoltageDomainState())
-  var powercapDomains = [resourceLimit of PowercapDomainState<agentLimit>](
-    repeating: PowercapDomainState())
-  var pins = [resourceLimit of PinState](repeating: PinState())
-  /// Agents that configured a pin or a group since their reset, and the agents, counted from 1, that have a
-  /// group to themselves.
-  var pinUsers = [resourceLimit of AgentSet](repeating: AgentSet())
-  var groupUsers = [resourceLimit of AgentSet](repeating: AgentSet())
+  var agents = [agentLimit of AgentState<resourceLimit>] { _ in AgentState() }
+  var resources = ResourceTable<resourceLimit>()
+  /// What was requested last: whether a power domain is on, the rate of a clock, the state after a reset.
+  var requestedPower = [resourceLimit of Bool](repeating: false)
+  var requestedRates = [resourceLimit of UInt64](repeating: 0)
+  var resetStates = [resourceLimit of UInt32](repeating: 0)
+  var performanceDomains = [resourceLimit of PerformanceDomainState<agentLimit>] { _ in
+    PerformanceDomainState()
+  }
+  var sensors = [resourceLimit of SensorState<agentLimit>] { _ in SensorState() }
+  /// The mode of a voltage domain that each agent set last.
+  var voltageModes = [resourceLimit of [agentLimit of UInt8]] { _ in InlineArray(repeating: 0) }
+  var powercapDomains = [resourceLimit of PowercapDomainState<agentLimit>] { _ in PowercapDomainState() }
+  var pins = [resourceLimit of PinState] { _ in PinState() }
+  /// The agents, counted from 1, that have a group of pins to themselves.
   var groupOwners = [resourceLimit of UInt8](repeating: 0)
 
   /// A platform without agents.
@@ -79,37 +83,61 @@ public struct SCMIPlatform<
     guard let place = header.place else { return try respondToUnusual(header, agent, request) }
     let rule = agents[agent].rules[place]
     guard rule.isThere else { return try respondToUnusual(header, agent, request) }
-    let call = Call(agent: agent, header: header, isLegacy: rule.isLegacy)
     let given = request.byteCount - MessageHeader.byteCount
     guard given == rule.length || (rule.has(MessageRule.isVariable) && given > rule.length),
       reply.byteCount - 8 >= rule.replyLength
     else { throw .protocolError }
     // Agents ask for rates more often than for anything else.
     if place == 16 * ProtocolID.clock.index + Int(ClockMessage.rateGet) {
-      return try clockRate(call, request, &reply)
+      let clock = try find(.clock, request.load(at: 4), agent)
+      reply.store(try backend.rate(of: ClockID(Int(clock.resource))), at: 8)
+      return 8
     }
-    return try dispatch(call, request, &reply)
+    return try dispatch(header, agent, request, &reply)
   }
 
   /// Calls the protocol of a command that has passed the message tables.
   @inline(never)
   private mutating func dispatch(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
+    _ header: MessageHeader, _ agent: Int, _ request: RawSpan, _ reply: inout MutableRawSpan
   ) throws(SCMIStatus) -> Int {
-    let message = call.header.message
-    let rule = call.header.protocolID.rule(message)
-    guard !rule.has(MessageRule.isConditional) || isOffered(rule, call) else { throw .notSupported }
+    take(header, of: agent)
+    call.room = min(reply.byteCount, Self.outputLimit)
+    call.read(request)
+    var count = 0
+    do throws(SCMIStatus) {
+      count = try answer(request)
+    } catch {
+      abandon()
+      throw error
+    }
+    reply.copy(output.view(8 + count), from: 8)
+    return count
+  }
+
+  /// Writes what comes after the status of a response and returns its length.
+  @inline(__always)
+  private mutating func answer(_ request: RawSpan) throws(SCMIStatus) -> Int {
+    let rule = call.header.protocolID.rule(call.header.message)
+    guard !rule.has(MessageRule.isConditional) || isOffered(rule) else { throw .notSupported }
+    switch call.header.message {
+    case CommonMessage.version: return version()
+    case CommonMessage.messageAttributes: return try messageAttributes()
+    default: break
+    }
+    // Of a kind of resource that a board does not have, nothing is left in an image.
     switch call.header.protocolID {
-    case .base: return try base(message, call, request, &reply)
-    case .power: return try power(message, call, request, &reply)
-    case .systemPower: return try systemPower(message, call, request, &reply)
-    case .performance: return try performance(message, call, request, &reply)
-    case .clock: return try clock(message, call, request, &reply)
-    case .sensor: return try sensor(message, call, request, &reply)
-    case .reset: return try reset(message, call, request, &reply)
-    case .voltage: return try voltage(message, call, request, &reply)
-    case .powercap: return try powercap(message, call, request, &reply)
-    default: return try pinControl(message, call, request, &reply)
+    case .base: return try base()
+    case .power where backend.powerDomainCount > 0: return try power()
+    case .systemPower: return try systemPower()
+    case .performance where backend.performanceDomainCount > 0: return try performance()
+    case .clock where backend.clockCount > 0: return try clock()
+    case .sensor where backend.sensorCount > 0: return try sensor()
+    case .reset where backend.resetDomainCount > 0: return try reset()
+    case .voltage where backend.voltageDomainCount > 0: return try voltage()
+    case .powercap where backend.powercapDomainCount > 0: return try powercap()
+    case .pinControl where backend.pinCount > 0: return try pinControl(request)
+    default: throw .notSupported
     }
   }
 
@@ -126,15 +154,12 @@ public struct SCMIPlatform<
     }
     guard agents[agent].deniedProtocols & protocolID.bit == 0 else { throw .denied }
     guard header.message >= 16 else { throw .notFound }
-    let isLegacy = agents[agent].legacyProtocols & protocolID.bit != 0
-    return try negotiate(Call(agent: agent, header: header, isLegacy: isLegacy), request)
+    take(header, of: agent)
+    return try negotiate(request)
   }
 
   /// Whether a message that not every agent has is there for this one.
-  mutating func isOffered(_ rule: MessageRule, _ call: Call) -> Bool {
-    if rule.has(MessageRule.notifies) {
-      return agents[call.agent].description.hasPlatformToAgentChannel
-    }
-    return backend.hasDevices
+  mutating func isOffered(_ rule: MessageRule) -> Bool {
+    rule.has(MessageRule.notifies) ? call.hasChannel : backend.hasDevices
   }
 }

@@ -31,7 +31,7 @@ struct Notice {
   var subscribers = AgentSet()
   var pending = AgentSet()
   /// The agent that caused it last, as it is sent.
-  var cause: UInt8 = 0
+  var cause: UInt32 = 0
 
   mutating func subscribe(_ agent: Int, _ isEnabled: Bool) {
     subscribers.set(agent, isEnabled)
@@ -39,11 +39,9 @@ struct Notice {
   }
 
   /// Something happened. Returns whom to tell.
-  mutating func raise(_ cause: UInt8) -> AgentSet {
-    self.cause = cause
+  mutating func raise(_ cause: AgentID) -> AgentSet {
+    self.cause = UInt32(cause.rawValue)
     pending = subscribers
     return subscribers
   }
-
-  mutating func forget(_ agent: Int) { subscribe(agent, false) }
 }

@@ -17,6 +17,19 @@ extension MutableRawSpan {
   public mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
     storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
   }
+
+  /// Copies the bytes of `source` from `offset` on to the same place here. Traps when they do not fit.
+  @_lifetime(self: copy self)
+  public mutating func copy(_ source: RawSpan, from offset: Int) {
+    precondition(offset >= 0 && offset <= source.byteCount && source.byteCount <= byteCount, "no room")
+    // Checked above; both are whole spans of bytes, and one that can be written overlaps no other.
+    unsafe withUnsafeMutableBytes { target in
+      unsafe source.withUnsafeBytes { source in
+        guard let to = target.baseAddress, let from = source.baseAddress else { return }
+        unsafe (to + offset).copyMemory(from: from + offset, byteCount: source.count - offset)
+      }
+    }
+  }
 }
 
 extension ByteArray {
@@ -35,11 +48,11 @@ extension ByteArray {
   /// The bytes of `text`, as many as fit, and zeros after them.
   public init(_ text: StaticString) {
     self.init()
+    var target = mutableBytes
+    // The text, a literal, has that many bytes, and this array at least `size`.
     let size = min(count, text.utf8CodeUnitCount)
-    for i in 0..<size {
-      // A literal of more than one scalar is stored as UTF-8 bytes, of which there are `utf8CodeUnitCount`.
-      precondition(text.hasPointerRepresentation, "a text is a string literal")
-      self[i] = unsafe text.utf8Start[i]
+    unsafe target.withUnsafeMutableBytes { target in
+      unsafe target.baseAddress?.copyMemory(from: text.utf8Start, byteCount: size)
     }
   }
 }

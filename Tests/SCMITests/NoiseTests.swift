@@ -71,6 +71,18 @@ let wholeView: [(kind: ResourceKind, count: Int)] = [
     }
   }
 
+  /// A command, now and then cut short.
+  private func request(_ random: inout Seeded) -> [UInt8] {
+    let header = MessageHeader(
+      ProtocolID(rawValue: UInt8(0x10 + random.next(11))), UInt8(random.next(18)),
+      token: UInt16(random.next(1024)))
+    var request = [header.word]
+    for _ in 0..<random.next(6) { request.append(word(&random)) }
+    var bytes = littleEndian(request)
+    if random.next(16) == 0 { bytes.removeLast(random.next(5)) }
+    return bytes
+  }
+
   @Test(arguments: 1...16 as ClosedRange<UInt64>)
   func `every request is answered, and the next good one works`(_ seed: UInt64) {
     var random = Seeded(state: seed)
@@ -79,13 +91,7 @@ let wholeView: [(kind: ResourceKind, count: Int)] = [
     for step in 0..<4000 {
       let agent = agents[random.next(3)]
       bench.capacity = random.next(4) == 0 ? 8 + random.next(129) : 136
-      let header = MessageHeader(
-        ProtocolID(rawValue: UInt8(0x10 + random.next(11))), UInt8(random.next(18)),
-        token: UInt16(random.next(1024)))
-      var request = [header.word]
-      for _ in 0..<random.next(6) { request.append(word(&random)) }
-      var bytes = littleEndian(request)
-      if random.next(16) == 0 { bytes.removeLast(random.next(5)) }
+      let bytes = request(&random)
       let reply = bench.exchange(bytes, from: agent)
       #expect(bytes.count < 4 ? reply.isEmpty : reply.count >= 8 && reply.count <= bench.capacity)
       if reply.count > 8 { #expect(words(reply)[1] == 0) }
@@ -98,6 +104,32 @@ let wholeView: [(kind: ResourceKind, count: Int)] = [
     #expect(bench.send(.base, 11, 2, 1, from: agents[0]) == .done)
     #expect(bench.send(.clock, 1, from: agents[1]).status == .success)
     #expect(bench.send(.base, 0, from: agents[2]) == .words(0x20001))
+  }
+
+  /// Two platforms do the same, but in the second one another agent is sent something long each time.
+  @Test(arguments: 1...4 as ClosedRange<UInt64>)
+  func `nothing that is sent holds what another agent was sent`(_ seed: UInt64) {
+    var random = Seeded(state: seed)
+    let (alone, agents) = wholeBench()
+    let (together, _) = wholeBench()
+    let long = TestClock(rates: (0..<15).map { 0xA5A5_A5A5_A5A5_A500 + $0 }, rate: 0xA5A5_A5A5_A5A5_A500)
+    var other = AgentID.platform
+    for bench in [alone, together] {
+      bench.board.clocks.append(long)
+      other = bench.platform.addAgent(AgentDescription(name: SCMIName("other")))
+      bench.platform.grant(.clock, 2, to: other)
+    }
+    for _ in 0..<4000 {
+      let agent = agents[random.next(3)]
+      let bytes = request(&random)
+      #expect(together.send(.clock, 4, 0, 0, from: other).bytes.count == 124)
+      #expect(together.exchange(bytes, from: agent) == alone.exchange(bytes, from: agent))
+      var same = random
+      stir(alone, &random)
+      stir(together, &same)
+      together.send(.clock, 4, 0, 0, from: other)
+      #expect(together.next(for: agent) == alone.next(for: agent))
+    }
   }
 
   /// What comes is a delayed response or a notification, whole.

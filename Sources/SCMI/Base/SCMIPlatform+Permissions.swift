@@ -5,22 +5,22 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// BASE_SET_DEVICE_PERMISSIONS: access to every resource of a device.
-  mutating func setDevicePermissions(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let agent = try manages(call, request.load(at: 4))
-    let device = BoardDeviceID(request.load(at: 8))
+  mutating func setDevicePermissions() throws(SCMIStatus) -> Int {
+    let agent = try manages(call[0])
+    let device = BoardDeviceID(call[1])
     guard backend.hasDevice(device) else { throw .notFound }
-    let isAllowed = try flag(request.load(at: 12))
+    let isAllowed = try flag(call[2])
     set(Grant.deniedDevice, isAllowed, agent, device, only: nil)
     return 0
   }
 
   /// BASE_SET_PROTOCOL_PERMISSIONS: access to the resources of a device by one protocol.
-  mutating func setProtocolPermissions(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let agent = try manages(call, request.load(at: 4))
-    let device = BoardDeviceID(request.load(at: 8))
+  mutating func setProtocolPermissions() throws(SCMIStatus) -> Int {
+    let agent = try manages(call[0])
+    let device = BoardDeviceID(call[1])
     guard backend.hasDevice(device) else { throw .notFound }
-    let command: UInt32 = request.load(at: 12)
-    let isAllowed = try flag(request.load(at: 16))
+    let command = call[2]
+    let isAllowed = try flag(call[3])
     guard command > UInt32(ProtocolID.base.rawValue), command <= UInt32(ProtocolID.pinControl.rawValue)
     else { throw .invalidParameters }
     set(Grant.deniedProtocol, isAllowed, agent, device, only: ProtocolID(rawValue: UInt8(command)))
@@ -28,9 +28,9 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// BASE_RESET_AGENT_CONFIGURATION. Every agent may reset itself, but not its permissions.
-  mutating func resetAgentConfiguration(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let flags: UInt32 = request.load(at: 8)
-    let wanted: UInt32 = request.load(at: 4)
+  mutating func resetAgentConfiguration() throws(SCMIStatus) -> Int {
+    let flags = call[1]
+    let wanted = call[0]
     let isTrusted = agents[call.agent].description.isTrusted
     guard isTrusted || wanted == UInt32(call.agent) + 1 else { throw .denied }
     guard wanted > 0, wanted <= UInt32(agentCount) else { throw .notFound }
@@ -48,7 +48,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// The agent whose permissions a command sets. An agent without that right learns nothing about others.
-  private mutating func manages(_ call: Call, _ agent: UInt32) throws(SCMIStatus) -> Int {
+  private mutating func manages(_ agent: UInt32) throws(SCMIStatus) -> Int {
     guard agents[call.agent].description.isTrusted else { throw .denied }
     guard agent > 0, agent <= UInt32(agentCount) else { throw .notFound }
     return Int(agent) - 1
@@ -68,34 +68,13 @@ extension SCMIPlatform where Backend: ~Copyable {
           agents[agent].views[place].grants[i].denials &= ~denial
         } else {
           agents[agent].views[place].grants[i].denials |= denial
-          unsubscribe(kind, index, agent)
+          // What it may not use, it is not told of.
+          resources[kind, index].endNotices(agent)
+          if kind == .sensor { sensors[index].endTripPoints(agent) }
         }
       }
     }
     updateDenials(agent)
-  }
-
-  /// Ends the notifications of one resource to an agent that may not use it any longer.
-  private mutating func unsubscribe(_ kind: ResourceKind, _ index: Int, _ agent: Int) {
-    switch kind {
-    case .powerDomain:
-      powerDomains[index].changed.forget(agent)
-      powerDomains[index].requested.forget(agent)
-    case .performanceDomain:
-      performanceDomains[index].limitsChanged.forget(agent)
-      performanceDomains[index].levelChanged.forget(agent)
-    case .clock:
-      clocks[index].changed.forget(agent)
-      clocks[index].requested.forget(agent)
-    case .sensor:
-      sensors[index].updated.forget(agent)
-      sensors[index].endTripPoints(agent)
-    case .resetDomain: resetDomains[index].issued.forget(agent)
-    case .powercapDomain:
-      powercapDomains[index].capChanged.forget(agent)
-      powercapDomains[index].measured.forget(agent)
-    case .voltageDomain, .pin, .pinGroup, .pinFunction: break
-    }
   }
 
   /// A protocol is denied to an agent when all that it could reach by it is.

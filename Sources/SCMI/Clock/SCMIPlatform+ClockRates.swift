@@ -4,30 +4,23 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// CLOCK_RATE_SET: the backend is given a rate that the clock has.
-  mutating func setClockRate(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let flags: UInt32 = request.load(at: 4)
-    let identifier: UInt32 = request.load(at: 8)
-    let grant = try find(.clock, identifier, call)
+  mutating func setClockRate() throws(SCMIStatus) -> Int {
+    let flags = call[0]
+    let grant = try find(.clock, call[1])
     let clock = ClockID(Int(grant.resource))
     guard flags < 16 else { throw .invalidParameters }
     guard grant.rights.contains(.value) else { throw .denied }
-    let rate = try roundedRate(request.load(at: 12), flags, clock)
-    requested(rate, clock, call.agent)
-    if flags & ClockRateFlag.isAsynchronous != 0 {
+    let rate = try roundedRate(call.wide(2), flags, clock)
+    requestedRates[clock.index] = rate
+    raise(ClockMessage.rateChangeRequested, .clock, clock.index, by: call.agentID)
+    let isAsynchronous = flags & ClockRateFlag.isAsynchronous != 0
+    if isAsynchronous {
       let isSilent = flags & ClockRateFlag.ignoresDelayedResponse != 0
-      let operation = try begin(
-        call, resource: clock.index, identifier: identifier, isSilent: isSilent)
-      do throws(SCMIStatus) {
-        if case .finished = try backend.setRate(rate, of: clock, operation: operation) { finish(operation) }
-      } catch {
-        abandon(operation)
-        throw error
-      }
-    } else {
-      _ = try backend.setRate(rate, of: clock, operation: nil)
-      changed(clock, call.agent)
+      try begin(resource: clock.index, identifier: call[1], isSilent: isSilent)
     }
-    return 0
+    let progress = try backend.setRate(rate, of: clock, operation: call.operation)
+    if !isAsynchronous { changed(clock, call.agentID) }
+    return conclude(progress)
   }
 
   /// The clock's rate next to `rate` as the flags say. INVALID_PARAMETERS outside its lowest and highest.
@@ -57,119 +50,80 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// The rate is set: the delayed response reports it.
-  mutating func completeClockRateSet(_ operation: Operation, _ agent: Int) -> UInt64 {
+  mutating func completeClockRateSet(_ operation: Operation, _ agent: AgentID) -> UInt64 {
     let clock = ClockID(Int(operation.resource))
     changed(clock, agent)
     do throws(SCMIStatus) { return try backend.rate(of: clock) } catch { return 0 }
   }
 
-  /// CLOCK_RATE_NOTIFY and CLOCK_RATE_CHANGE_REQUESTED_NOTIFY.
-  mutating func subscribeToClock(
-    _ message: UInt8, _ call: Call, _ request: RawSpan
-  ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(try index(.clock, call, request, at: 4))
-    let isEnabled = try flag(request.load(at: 8))
-    guard backend.clock(clock).notifiesRateChanges else { throw .notSupported }
-    if message == ClockMessage.rateNotify {
-      clocks[clock.index].changed.subscribe(call.agent, isEnabled)
-    } else {
-      clocks[clock.index].requested.subscribe(call.agent, isEnabled)
-    }
-    return 0
+  mutating func subscribeToClock(_ event: UInt8) throws(SCMIStatus) -> Int {
+    let index = try index(.clock)
+    let isOffered = backend.clock(ClockID(index)).notifiesRateChanges
+    return try subscribe(to: event, .clock, index, isOffered: isOffered)
   }
 
   /// Says that the board changed the rate of a clock by itself. Traps when there is no such clock.
-  public mutating func rateChanged(_ clock: ClockID) { notifyChange(clock, AgentID.platform.rawValue) }
-
-  private mutating func changed(_ clock: ClockID, _ agent: Int) {
-    clocks[clock.index].changers.insert(agent)
-    notifyChange(clock, UInt8(agent + 1))
+  public mutating func rateChanged(_ clock: ClockID) {
+    raise(ClockMessage.rateChanged, .clock, clock.index, by: .platform)
   }
 
-  private mutating func notifyChange(_ clock: ClockID, _ cause: UInt8) {
-    announce(.clock, to: clocks[clock.index].changed.raise(cause))
+  private mutating func changed(_ clock: ClockID, _ agent: AgentID) {
+    resources[.clock, clock.index].changers.insert(Int(agent.rawValue) - 1)
+    raise(ClockMessage.rateChanged, .clock, clock.index, by: agent)
   }
 
-  private mutating func requested(_ rate: UInt64, _ clock: ClockID, _ agent: Int) {
-    clocks[clock.index].requestedRate = rate
-    announce(.clock, to: clocks[clock.index].requested.raise(UInt8(agent + 1)))
-  }
-
-  /// CLOCK_RATE_CHANGED or CLOCK_RATE_CHANGE_REQUESTED, for the next clock that has one.
-  mutating func nextClockEvent(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
-    let start = agents[agent].cursor
-    for step in 0..<viewCount(.clock, agent) {
-      let (identifier, index) = searched(.clock, start + step, agent)
-      let isRequest = clocks[index].requested.pending.contains(agent)
-      guard isRequest || clocks[index].changed.pending.contains(agent) else { continue }
-      agents[agent].cursor = identifier
-      let event = isRequest ? ClockMessage.rateChangeRequested : ClockMessage.rateChanged
-      let cause = isRequest ? clocks[index].requested.cause : clocks[index].changed.cause
-      var rate = clocks[index].requestedRate
-      if isRequest {
-        clocks[index].requested.pending.remove(agent)
-      } else {
-        clocks[index].changed.pending.remove(agent)
-        agents[agent].cursor = identifier + 1
-        do throws(SCMIStatus) { rate = try backend.rate(of: ClockID(index)) } catch { continue }
-      }
-      startNotification(.clock, event, cause: cause, &buffer)
-      buffer.store(UInt32(identifier), at: 8)
-      buffer.store(rate, at: 12)
-      return 20
-    }
-    return 0
+  /// CLOCK_RATE_CHANGED or CLOCK_RATE_CHANGE_REQUESTED.
+  mutating func writeClockEvent(_ event: UInt8, _ clock: ClockID) throws(SCMIStatus) -> Int {
+    let isRequest = event == ClockMessage.rateChangeRequested
+    output.store(isRequest ? requestedRates[clock.index] : try backend.rate(of: clock), at: 12)
+    return 20
   }
 
   /// CLOCK_POSSIBLE_PARENTS_GET: those that the agent sees.
-  mutating func possibleClockParents(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(try index(.clock, call, request, at: 4))
-    let skip: UInt32 = request.load(at: 8)
+  mutating func possibleClockParents() throws(SCMIStatus) -> Int {
+    let clock = ClockID(try index(.clock))
+    let skip = call[1]
     let total = backend.clock(clock).parentCount
     guard total > 0 else { throw .notSupported }
-    let room = (reply.byteCount - 12) / 4
+    let room = (call.room - 12) / 4
     var (seen, count): (UInt32, Int) = (0, 0)
     for i in 0..<total {
       guard let parent = identifier(of: .clock, backend.possibleParent(i, of: clock).index, call.agent)
       else { continue }
       if seen >= skip && count < room {
-        reply.store(parent, at: 12 + 4 * count)
+        output.store(parent, at: 12 + 4 * count)
         count += 1
       }
       seen += 1
     }
     guard skip <= seen else { throw .invalidParameters }
-    reply.store(UInt32(count) | (seen - skip - UInt32(count)) << 24, at: 8)
+    output.store(UInt32(count) | (seen - skip - UInt32(count)) << 24, at: 8)
     return 4 + 4 * count
   }
 
   /// CLOCK_PARENT_SET.
-  mutating func setClockParent(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let grant = try find(.clock, request.load(at: 4), call)
+  mutating func setClockParent() throws(SCMIStatus) -> Int {
+    let grant = try find(.clock, call[0])
     let clock = ClockID(Int(grant.resource))
-    let parent = ClockID(try index(.clock, call, request, at: 8))
+    let parent = ClockID(try index(.clock, 1))
     let total = backend.clock(clock).parentCount
     guard total > 0 else { throw .notSupported }
     guard grant.rights.contains(.parent) else { throw .denied }
     for i in 0..<total where backend.possibleParent(i, of: clock) == parent {
       try backend.setParent(parent, of: clock)
-      clocks[clock.index].changers.insert(call.agent)
+      resources[.clock, clock.index].changers.insert(call.agent)
       return 0
     }
     throw .invalidParameters
   }
 
   /// CLOCK_PARENT_GET: DENIED when the agent does not see the parent.
-  mutating func clockParent(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let clock = ClockID(try index(.clock, call, request, at: 4))
+  mutating func clockParent() throws(SCMIStatus) -> Int {
+    let clock = ClockID(try index(.clock))
     guard backend.clock(clock).parentCount > 0 else { throw .notSupported }
     let parent = try backend.parent(of: clock)
     guard let identifier = identifier(of: .clock, parent.index, call.agent) else { throw .denied }
-    reply.store(identifier, at: 8)
+    output.store(identifier, at: 8)
     return 4
   }
 }

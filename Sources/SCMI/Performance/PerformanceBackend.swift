@@ -121,22 +121,25 @@ extension PerformanceBackend where Self: ~Copyable {
   ) -> FastChannel? { nil }
 }
 
-struct PerformanceDomainState<let agentLimit: Int> {
-  /// The limits that each agent set, by level index; `none` for those that it left alone.
-  var lowest = [agentLimit of UInt16](repeating: 0)
-  var highest = [agentLimit of UInt16](repeating: PerformanceDomainState.none)
-  var limitsChanged = Notice()
-  var levelChanged = Notice()
+/// Limits by level index.
+struct LevelLimits: Equatable {
+  var lowest = 0
+  /// The highest level, or more than any domain has.
+  var highest = 0xFFFF
+}
 
-  static var none: UInt16 { .max }
+struct PerformanceDomainState<let agentLimit: Int> {
+  /// The limits that each agent set.
+  var limits = [agentLimit of LevelLimits] { _ in LevelLimits() }
 
   /// All limits together. Of limits that exclude each other, the highest level counts: it protects.
-  func limits(levelCount: Int) -> (lowest: Int, highest: Int) {
-    var (low, high) = (0, levelCount - 1)
+  func limits(levelCount: Int) -> LevelLimits {
+    var all = LevelLimits(lowest: 0, highest: levelCount - 1)
     for agent in 0..<agentLimit {
-      low = max(low, Int(lowest[agent]))
-      high = min(high, Int(highest[agent]))
+      all.lowest = max(all.lowest, limits[agent].lowest)
+      all.highest = min(all.highest, limits[agent].highest)
     }
-    return (min(low, high), high)
+    all.lowest = min(all.lowest, all.highest)
+    return all
   }
 }

@@ -3,142 +3,111 @@
 import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
-  mutating func performance(
-    _ message: UInt8, _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    switch message {
-    case CommonMessage.version: return version(call, &reply)
+  mutating func performance() throws(SCMIStatus) -> Int {
+    switch call.header.message {
     case CommonMessage.attributes:
       // SCMI 2.0 has no microwatts, only milliwatts.
       let unit = backend.performancePowerUnit
       let sent = unit == .microwatts && call.isLegacy ? .milliwatts : unit
-      reply.store(UInt32(viewCount(.performanceDomain, call.agent)) | sent.rawValue << 16, at: 8)
-      writeStatistics(.performance, call, &reply, at: 12)
+      output.store(UInt32(viewCount(.performanceDomain, call.agent)) | sent.rawValue << 16, at: 8)
+      writeStatistics()
       return 16
-    case CommonMessage.messageAttributes:
-      return try performanceMessageAttributes(call, request, &reply)
-    case PerformanceMessage.domainAttributes:
-      return try performanceDomainAttributes(call, request, &reply)
-    case PerformanceMessage.describeLevels: return try describeLevels(call, request, &reply)
-    case PerformanceMessage.limitsSet: return try setLimits(call, request)
-    case PerformanceMessage.limitsGet: return try limits(call, request, &reply)
-    case PerformanceMessage.levelSet: return try setLevel(call, request)
+    case PerformanceMessage.domainAttributes: return try performanceDomainAttributes()
+    case PerformanceMessage.describeLevels: return try describeLevels()
+    case PerformanceMessage.limitsSet: return try setLimits()
+    case PerformanceMessage.limitsGet:
+      return try writeLimits(PerformanceDomainID(try index(.performanceDomain)), at: 8)
+    case PerformanceMessage.levelSet: return try setLevel()
     case PerformanceMessage.levelGet:
-      let domain = PerformanceDomainID(try index(.performanceDomain, call, request, at: 4))
-      let level = try backend.level(of: domain)
-      reply.store(sent(level, domain, isLegacy: call.isLegacy), at: 8)
-      return 4
-    case PerformanceMessage.notifyLimits, PerformanceMessage.notifyLevel:
-      return try subscribeToPerformance(message, call, request)
-    case PerformanceMessage.describeFastChannel:
-      return try describePerformanceChannel(call, request, &reply)
-    default:
-      return reply.write(
-        backend.name(of: PerformanceDomainID(try index(.performanceDomain, call, request, at: 4))))
+      return try writeLevel(PerformanceDomainID(try index(.performanceDomain)), at: 8)
+    case PerformanceMessage.notifyLimits:
+      return try subscribeToPerformance(PerformanceMessage.limitsChanged)
+    case PerformanceMessage.notifyLevel: return try subscribeToPerformance(PerformanceMessage.levelChanged)
+    case PerformanceMessage.describeFastChannel: return try describeFastChannel(.performanceDomain)
+    default: return try nameGet(.performanceDomain)
     }
   }
 
-  private mutating func performanceDomainAttributes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let grant = try find(.performanceDomain, request.load(at: 4), call)
+  private mutating func performanceDomainAttributes() throws(SCMIStatus) -> Int {
+    let grant = try find(.performanceDomain, call[0])
     let domain = PerformanceDomainID(Int(grant.resource))
-    let (name, description) = (backend.name(of: domain), backend.performanceDomain(domain))
+    let description = backend.performanceDomain(domain)
+    let isExtended = writeName(of: .performanceDomain, domain.index, at: 24)
     var attributes: UInt32 = 0
     if grant.rights.contains(.limits) { attributes |= PerformanceAttribute.canSetLimits }
     if grant.rights.contains(.value) { attributes |= PerformanceAttribute.canSetLevel }
-    if description.notifiesChanges && agents[call.agent].description.hasPlatformToAgentChannel {
+    if description.notifiesChanges && call.hasChannel {
       attributes |= PerformanceAttribute.notifiesLimitChanges | PerformanceAttribute.notifiesLevelChanges
     }
-    for message in PerformanceMessage.limitsSet...PerformanceMessage.levelGet
-    where performanceChannel(message, grant, call) != nil {
+    if hasFastChannel(PerformanceMessage.limitsSet, PerformanceMessage.levelGet, .performanceDomain, grant) {
       attributes |= PerformanceAttribute.hasFastChannel
     }
     if !call.isLegacy {
-      if name.isExtended { attributes |= PerformanceAttribute.hasExtendedName }
+      if isExtended { attributes |= PerformanceAttribute.hasExtendedName }
       if description.usesLevelIndices { attributes |= PerformanceAttribute.usesLevelIndices }
     }
-    reply.store(attributes, at: 8)
-    reply.store(description.rateLimitMicroseconds & 0xF_FFFF, at: 12)
-    reply.store(description.sustainedFrequencyKilohertz, at: 16)
-    reply.store(description.sustainedLevel, at: 20)
-    name.write(to: &reply, at: 24, size: 16)
+    output.store(attributes, at: 8)
+    output.store(description.rateLimitMicroseconds & 0xF_FFFF, at: 12)
+    output.store(description.sustainedFrequencyKilohertz, at: 16)
+    output.store(description.sustainedLevel, at: 20)
     return 32
   }
 
   /// PERFORMANCE_DESCRIBE_LEVELS: five words for each level, three in SCMI 2.0.
-  private mutating func describeLevels(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let domain = PerformanceDomainID(try index(.performanceDomain, call, request, at: 4))
-    let first: UInt32 = request.load(at: 8)
+  private mutating func describeLevels() throws(SCMIStatus) -> Int {
+    let domain = PerformanceDomainID(try index(.performanceDomain))
     let total = backend.performanceDomain(domain).levelCount
-    guard first < UInt32(total) else { throw call.isLegacy ? .invalidParameters : .outOfRange }
+    guard !call.isLegacy || Int(call[1]) < total else { throw .invalidParameters }
     let size = call.isLegacy ? 12 : 20
     let isConverted = call.isLegacy && backend.performancePowerUnit == .microwatts
-    let count = min(total - Int(first), (reply.byteCount - 12) / size)
-    for i in 0..<count {
-      let level = backend.level(Int(first) + i, of: domain)
-      let offset = 12 + size * i
-      reply.store(level.value, at: offset)
-      reply.store(isConverted ? level.power / 1000 : level.power, at: offset + 4)
-      reply.store(UInt32(level.latencyMicroseconds), at: offset + 8)
+    var offset = 12
+    for i in try part(of: total, size: size) {
+      let level = backend.level(i, of: domain)
+      output.store(level.value, at: offset)
+      output.store(isConverted ? level.power / 1000 : level.power, at: offset + 4)
+      output.store(UInt32(level.latencyMicroseconds), at: offset + 8)
       if !call.isLegacy {
-        reply.store(level.frequencyKilohertz, at: offset + 12)
-        reply.store(first + UInt32(i), at: offset + 16)
+        output.store(level.frequencyKilohertz, at: offset + 12)
+        output.store(UInt32(i), at: offset + 16)
       }
+      offset += size
     }
-    reply.store(UInt32(count) | UInt32(total - Int(first) - count) << 16, at: 8)
-    return 4 + size * count
+    return offset - 8
   }
 
-  /// PERFORMANCE_NOTIFY_LIMITS and PERFORMANCE_NOTIFY_LEVEL.
-  private mutating func subscribeToPerformance(
-    _ message: UInt8, _ call: Call, _ request: RawSpan
+  private mutating func subscribeToPerformance(_ event: UInt8) throws(SCMIStatus) -> Int {
+    let index = try index(.performanceDomain)
+    let isOffered = backend.performanceDomain(PerformanceDomainID(index)).notifiesChanges
+    return try subscribe(to: event, .performanceDomain, index, isOffered: isOffered)
+  }
+
+  /// PERFORMANCE_LIMITS_CHANGED or PERFORMANCE_LEVEL_CHANGED.
+  mutating func writePerformanceEvent(
+    _ event: UInt8, _ domain: PerformanceDomainID
   ) throws(SCMIStatus) -> Int {
-    let domain = PerformanceDomainID(try index(.performanceDomain, call, request, at: 4))
-    let isEnabled = try flag(request.load(at: 8))
-    guard backend.performanceDomain(domain).notifiesChanges else { throw .notSupported }
-    if message == PerformanceMessage.notifyLimits {
-      performanceDomains[domain.index].limitsChanged.subscribe(call.agent, isEnabled)
-    } else {
-      performanceDomains[domain.index].levelChanged.subscribe(call.agent, isEnabled)
-    }
-    return 0
+    let count =
+      event == PerformanceMessage.limitsChanged
+      ? try writeLimits(domain, at: 12) : try writeLevel(domain, at: 12)
+    return 12 + count
   }
 
-  /// PERFORMANCE_LIMITS_CHANGED or PERFORMANCE_LEVEL_CHANGED, for the next domain that has one.
-  mutating func nextPerformanceEvent(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
-    let start = agents[agent].cursor
-    let isLegacy = agents[agent].legacyProtocols & ProtocolID.performance.bit != 0
-    for step in 0..<viewCount(.performanceDomain, agent) {
-      let (identifier, index) = searched(.performanceDomain, start + step, agent)
-      let domain = PerformanceDomainID(index)
-      if performanceDomains[index].limitsChanged.pending.contains(agent) {
-        performanceDomains[index].limitsChanged.pending.remove(agent)
-        agents[agent].cursor = identifier
-        let limits = performanceDomains[index].limits(
-          levelCount: backend.performanceDomain(domain).levelCount)
-        startNotification(
-          .performance, PerformanceMessage.limitsChanged,
-          cause: performanceDomains[index].limitsChanged.cause, &buffer)
-        buffer.store(UInt32(identifier), at: 8)
-        buffer.store(sent(limits.highest, domain, isLegacy: isLegacy), at: 12)
-        buffer.store(sent(limits.lowest, domain, isLegacy: isLegacy), at: 16)
-        return 20
-      }
-      guard performanceDomains[index].levelChanged.pending.contains(agent) else { continue }
-      performanceDomains[index].levelChanged.pending.remove(agent)
-      agents[agent].cursor = identifier + 1
-      var level = 0
-      do throws(SCMIStatus) { level = try backend.level(of: domain) } catch { continue }
-      startNotification(
-        .performance, PerformanceMessage.levelChanged,
-        cause: performanceDomains[index].levelChanged.cause, &buffer)
-      buffer.store(UInt32(identifier), at: 8)
-      buffer.store(sent(level, domain, isLegacy: isLegacy), at: 12)
-      return 16
-    }
-    return 0
+  /// The limits of all agents together, the highest level first. Returns their length.
+  private mutating func writeLimits(_ domain: PerformanceDomainID, at offset: Int) throws(SCMIStatus) -> Int {
+    let limits = limits(of: domain)
+    output.store(sent(limits.highest, domain), at: offset)
+    output.store(sent(limits.lowest, domain), at: offset + 4)
+    return 8
+  }
+
+  /// The level that a domain has. Returns its length.
+  private mutating func writeLevel(_ domain: PerformanceDomainID, at offset: Int) throws(SCMIStatus) -> Int {
+    output.store(sent(try backend.level(of: domain), domain), at: offset)
+    return 4
+  }
+
+  /// How a level is sent: by its index where the domain does so, and by its value elsewhere.
+  private mutating func sent(_ level: Int, _ domain: PerformanceDomainID) -> UInt32 {
+    let isIndexed = backend.performanceDomain(domain).usesLevelIndices && !call.isLegacy
+    return isIndexed ? UInt32(level) : backend.level(level, of: domain).value
   }
 }

@@ -4,16 +4,16 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// PERFORMANCE_LEVEL_SET.
-  mutating func setLevel(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let grant = try find(.performanceDomain, request.load(at: 4), call)
-    try setLevel(request.load(at: 8), grant, call)
+  mutating func setLevel() throws(SCMIStatus) -> Int {
+    let grant = try find(.performanceDomain, call[0])
+    try setLevel(call[1], grant)
     return 0
   }
 
   /// PERFORMANCE_LIMITS_SET.
-  mutating func setLimits(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let grant = try find(.performanceDomain, request.load(at: 4), call)
-    try setLimits(highest: request.load(at: 8), lowest: request.load(at: 12), grant, call)
+  mutating func setLimits() throws(SCMIStatus) -> Int {
+    let grant = try find(.performanceDomain, call[0])
+    try setLimits(highest: call[1], lowest: call[2], grant)
     return 0
   }
 
@@ -28,15 +28,13 @@ extension SCMIPlatform where Backend: ~Copyable {
       message == PerformanceMessage.levelSet || message == PerformanceMessage.limitsSet,
       "no FastChannel that agents write")
     let header = MessageHeader(.performance, message)
-    let place = index(of: agent)
-    let isLegacy = agents[place].legacyProtocols & ProtocolID.performance.bit != 0
-    let call = Call(agent: place, header: header, isLegacy: isLegacy)
+    take(header, of: index(of: agent))
     do throws(SCMIStatus) {
-      let grant = try find(.performanceDomain, identifier, call)
+      let grant = try find(.performanceDomain, identifier)
       if message == PerformanceMessage.levelSet {
-        try setLevel(first, grant, call)
+        try setLevel(first, grant)
       } else {
-        try setLimits(highest: first, lowest: second, grant, call)
+        try setLimits(highest: first, lowest: second, grant)
       }
     } catch {
       reportError(header, error, of: agent)
@@ -44,85 +42,75 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// Says that the board changed the level of a domain by itself. Traps when there is no such domain.
-  public mutating func levelChanged(_ domain: PerformanceDomainID) {
-    announce(
-      .performance, to: performanceDomains[domain.index].levelChanged.raise(AgentID.platform.rawValue))
+  public mutating func levelChanged(_ domain: PerformanceDomainID) { levelChanged(domain, by: .platform) }
+
+  private mutating func levelChanged(_ domain: PerformanceDomainID, by agent: AgentID) {
+    raise(PerformanceMessage.levelChanged, .performanceDomain, domain.index, by: agent)
   }
 
-  private mutating func setLevel(
-    _ level: UInt32, _ grant: Grant, _ call: Call
-  ) throws(SCMIStatus) {
+  private mutating func setLevel(_ level: UInt32, _ grant: Grant) throws(SCMIStatus) {
     let domain = PerformanceDomainID(Int(grant.resource))
     guard grant.rights.contains(.value) else { throw .denied }
-    let wanted = try levelIndex(level, domain, isLegacy: call.isLegacy)
-    let limits = performanceDomains[domain.index].limits(
-      levelCount: backend.performanceDomain(domain).levelCount)
+    let wanted = try levelIndex(level, domain)
+    let limits = limits(of: domain)
     guard wanted >= limits.lowest, wanted <= limits.highest else { throw .outOfRange }
     try backend.setLevel(wanted, of: domain)
-    announce(
-      .performance, to: performanceDomains[domain.index].levelChanged.raise(UInt8(call.agent + 1)))
+    levelChanged(domain, by: call.agentID)
+  }
+
+  /// The limits of all agents together.
+  mutating func limits(of domain: PerformanceDomainID) -> LevelLimits {
+    performanceDomains[domain.index].limits(levelCount: backend.performanceDomain(domain).levelCount)
   }
 
   /// One agent's limits. Since SCMI 3.1, 0 leaves a limit as it is.
   private mutating func setLimits(
-    highest: UInt32, lowest: UInt32, _ grant: Grant, _ call: Call
+    highest: UInt32, lowest: UInt32, _ grant: Grant
   ) throws(SCMIStatus) {
     let domain = PerformanceDomainID(Int(grant.resource))
     guard grant.rights.contains(.limits) else { throw .denied }
     let isIndexed = backend.performanceDomain(domain).usesLevelIndices
     // An index of 0 is the lowest level, and so no limit: it means the same whichever way it is read.
     guard call.isLegacy || isIndexed || highest != 0 || lowest != 0 else { throw .outOfRange }
-    let state = performanceDomains[domain.index]
-    var low = Int(state.lowest[call.agent])
-    var high = Int(state.highest[call.agent])
-    if call.isLegacy || highest != 0 { high = try levelIndex(highest, domain, isLegacy: call.isLegacy) }
-    if call.isLegacy || lowest != 0 { low = try levelIndex(lowest, domain, isLegacy: call.isLegacy) }
-    guard low <= high else { throw .invalidParameters }
-    try apply(lowest: low, highest: high, domain, call.agent)
+    var new = performanceDomains[domain.index].limits[call.agent]
+    if call.isLegacy || highest != 0 { new.highest = try levelIndex(highest, domain) }
+    if call.isLegacy || lowest != 0 { new.lowest = try levelIndex(lowest, domain) }
+    guard new.lowest <= new.highest else { throw .invalidParameters }
+    try apply(new, domain, call.agent)
   }
 
   /// Sets an agent's limits, tells the board what all of them come to, and moves the level into them.
   private mutating func apply(
-    lowest: Int, highest: Int, _ domain: PerformanceDomainID, _ agent: Int
+    _ limits: LevelLimits, _ domain: PerformanceDomainID, _ agent: Int
   ) throws(SCMIStatus) {
-    let levelCount = backend.performanceDomain(domain).levelCount
-    let old = performanceDomains[domain.index].limits(levelCount: levelCount)
-    var state = performanceDomains[domain.index]
-    state.lowest[agent] = UInt16(lowest)
-    state.highest[agent] = UInt16(highest)
-    let new = state.limits(levelCount: levelCount)
-    if new != old { try backend.setLimits(lowest: new.lowest, highest: new.highest, of: domain) }
-    performanceDomains[domain.index] = state
+    let own = performanceDomains[domain.index].limits[agent]
+    let old = self.limits(of: domain)
+    performanceDomains[domain.index].limits[agent] = limits
+    let new = self.limits(of: domain)
     if new == old { return }
-    let cause = UInt8(agent + 1)
-    announce(.performance, to: performanceDomains[domain.index].limitsChanged.raise(cause))
+    do throws(SCMIStatus) {
+      try backend.setLimits(lowest: new.lowest, highest: new.highest, of: domain)
+    } catch {
+      performanceDomains[domain.index].limits[agent] = own
+      throw error
+    }
+    let cause = AgentID(UInt8(truncatingIfNeeded: agent + 1))
+    raise(PerformanceMessage.limitsChanged, .performanceDomain, domain.index, by: cause)
     let level = try backend.level(of: domain)
     let moved = min(max(level, new.lowest), new.highest)
     if moved == level { return }
     try backend.setLevel(moved, of: domain)
-    announce(.performance, to: performanceDomains[domain.index].levelChanged.raise(cause))
-  }
-
-  /// PERFORMANCE_LIMITS_GET: of all agents together.
-  mutating func limits(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let domain = PerformanceDomainID(try index(.performanceDomain, call, request, at: 4))
-    let limits = performanceDomains[domain.index].limits(
-      levelCount: backend.performanceDomain(domain).levelCount)
-    reply.store(sent(limits.highest, domain, isLegacy: call.isLegacy), at: 8)
-    reply.store(sent(limits.lowest, domain, isLegacy: call.isLegacy), at: 12)
-    return 8
+    levelChanged(domain, by: cause)
   }
 
   /// The index of the level that an agent names. OUT_OF_RANGE beyond the lowest and the highest one,
   /// INVALID_PARAMETERS between two.
   private mutating func levelIndex(
-    _ level: UInt32, _ domain: PerformanceDomainID, isLegacy: Bool
+    _ level: UInt32, _ domain: PerformanceDomainID
   ) throws(SCMIStatus) -> Int {
     let description = backend.performanceDomain(domain)
     let count = description.levelCount
-    if description.usesLevelIndices && !isLegacy {
+    if description.usesLevelIndices && !call.isLegacy {
       guard level < UInt32(count) else { throw .outOfRange }
       return Int(level)
     }
@@ -132,58 +120,10 @@ extension SCMIPlatform where Backend: ~Copyable {
     throw .invalidParameters
   }
 
-  /// How a level is sent: by its index where the domain does so, and by its value elsewhere.
-  mutating func sent(_ level: Int, _ domain: PerformanceDomainID, isLegacy: Bool) -> UInt32 {
-    let isIndexed = backend.performanceDomain(domain).usesLevelIndices && !isLegacy
-    return isIndexed ? UInt32(level) : backend.level(level, of: domain).value
-  }
-
-  /// The FastChannel for a message that an agent may send.
-  mutating func performanceChannel(_ message: UInt8, _ grant: Grant, _ call: Call) -> FastChannel? {
-    if message == PerformanceMessage.levelSet && !grant.rights.contains(.value) { return nil }
-    if message == PerformanceMessage.limitsSet && !grant.rights.contains(.limits) { return nil }
-    return backend.fastChannel(
-      message, of: PerformanceDomainID(Int(grant.resource)), for: AgentID(UInt8(call.agent + 1)))
-  }
-
-  /// PERFORMANCE_DESCRIBE_FASTCHANNEL: limits take 8 bytes, levels 4.
-  mutating func describePerformanceChannel(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let grant = try find(.performanceDomain, request.load(at: 4), call)
-    let message: UInt32 = request.load(at: 8)
-    guard message < 16, PerformanceMessage.rule(UInt8(message)).has(MessageRule.hasFastChannel) else {
-      throw .invalidParameters
-    }
-    guard let channel = performanceChannel(UInt8(message), grant, call) else { throw .notSupported }
-    return reply.write(channel, size: message < UInt32(PerformanceMessage.levelSet) ? 8 : 4)
-  }
-
-  /// PROTOCOL_MESSAGE_ATTRIBUTES: whether some domain has a FastChannel for the message.
-  mutating func performanceMessageAttributes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let message: UInt32 = request.load(at: 4)
-    var hasChannels = false
-    if message >= UInt32(PerformanceMessage.limitsSet) && message <= UInt32(PerformanceMessage.levelGet) {
-      let place = Int(ResourceKind.performanceDomain.rawValue)
-      for i in 0..<agents[call.agent].views[place].count where !hasChannels {
-        let grant = agents[call.agent].views[place].grants[i]
-        hasChannels = performanceChannel(UInt8(message), grant, call) != nil
-      }
-    }
-    return try messageAttributes(call, request, &reply, hasFastChannels: hasChannels)
-  }
-
-  /// What an agent asked of the performance domains that it sees, and its limits.
-  mutating func releasePerformanceDomains(_ agent: Int) {
-    for i in 0..<viewCount(.performanceDomain, agent) {
-      let index = resource(.performanceDomain, i, agent)
-      performanceDomains[index].limitsChanged.forget(agent)
-      performanceDomains[index].levelChanged.forget(agent)
-      // Limits that the board does not take back stay its own; nobody is left to tell.
-      try? apply(
-        lowest: 0, highest: Int(PerformanceDomainState<agentLimit>.none), PerformanceDomainID(index), agent)
+  /// An agent's limits go. Limits that the board does not take back stay its own.
+  mutating func releaseLimits(_ domain: PerformanceDomainID, _ agent: Int) {
+    if performanceDomains[domain.index].limits[agent] != LevelLimits() {
+      try? apply(LevelLimits(), domain, agent)
     }
   }
 }

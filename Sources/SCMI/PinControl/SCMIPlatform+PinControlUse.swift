@@ -4,20 +4,20 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// PINCTRL_SETTINGS_CONFIGURE: all of it is checked before any of it is done.
-  mutating func configurePins(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let attributes: UInt32 = request.load(at: 12)
+  mutating func configurePins(_ request: RawSpan) throws(SCMIStatus) -> Int {
+    let attributes = call[2]
     let count = Int(attributes >> 2 & 0xFF)
     guard request.byteCount == 16 + 8 * count else { throw .protocolError }
     guard attributes >> 11 == 0 else { throw .invalidParameters }
     let kind = try selector(attributes & 3)
-    let grant = try find(kind, request.load(at: 4), call)
+    let grant = try find(kind, call[0])
     let target = try target(kind, Int(grant.resource))
-    let function = try wantedFunction(attributes, request, target, call)
+    let function = try wantedFunction(attributes, target)
     for i in 0..<count {
       guard backend.supports(try setting(i, request), of: target) else { throw .notSupported }
     }
     guard grant.rights.contains(.state), isFree(target, for: call.agent) else { throw .denied }
-    setConfigured(target, call.agent)
+    resources[kind, Int(grant.resource)].changers.insert(call.agent)
     if attributes & 1 << 10 != 0 { try backend.select(function, of: target) }
     for i in 0..<count { try backend.set(try setting(i, request), of: target) }
     return 0
@@ -25,11 +25,11 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// The function that a command selects. INVALID_PARAMETERS for one that the pin or the group cannot have.
   private mutating func wantedFunction(
-    _ attributes: UInt32, _ request: RawSpan, _ target: PinTarget, _ call: Call
+    _ attributes: UInt32, _ target: PinTarget
   ) throws(SCMIStatus) -> PinFunctionID? {
-    let identifier: UInt32 = request.load(at: 8)
+    let identifier = call[1]
     guard attributes & 1 << 10 != 0, identifier != PinControlMessage.noFunction else { return nil }
-    let function = PinFunctionID(Int(try find(.pinFunction, identifier, call).resource))
+    let function = PinFunctionID(Int(try find(.pinFunction, identifier).resource))
     let description = backend.function(function)
     for i in 0..<description.count {
       switch target {
@@ -56,17 +56,10 @@ extension SCMIPlatform where Backend: ~Copyable {
     }
   }
 
-  private mutating func setConfigured(_ target: PinTarget, _ agent: Int) {
-    switch target {
-    case .pin(let pin): pinUsers[pin.index].insert(agent)
-    case .group(let group): groupUsers[group.index].insert(agent)
-    }
-  }
-
   /// PINCTRL_REQUEST: a pin, or all pins of a group, for one agent alone. IN_USE when another one has it.
-  mutating func requestPins(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let kind = try selector(request.load(at: 8))
-    let grant = try find(kind, request.load(at: 4), call)
+  mutating func requestPins() throws(SCMIStatus) -> Int {
+    let kind = try selector(call[1])
+    let grant = try find(kind, call[0])
     let target = try target(kind, Int(grant.resource))
     guard grant.rights.contains(.state) else { throw .denied }
     guard isFree(target, for: call.agent) else { throw .inUse }
@@ -88,15 +81,15 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// PINCTRL_RELEASE. INVALID_PARAMETERS for what the agent did not request.
-  mutating func releasePins(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let kind = try selector(request.load(at: 8))
-    let target = try target(kind, try index(kind, call, request, at: 4))
+  mutating func releasePins() throws(SCMIStatus) -> Int {
+    let kind = try selector(call[1])
+    let target = try target(kind, try index(kind))
     guard release(target, call.agent) else { throw .invalidParameters }
     return 0
   }
 
   /// Gives back what an agent requested. Returns whether it had.
-  private mutating func release(_ target: PinTarget, _ agent: Int) -> Bool {
+  mutating func release(_ target: PinTarget, _ agent: Int) -> Bool {
     let own = UInt8(agent + 1)
     switch target {
     case .pin(let pin):
@@ -117,14 +110,14 @@ extension SCMIPlatform where Backend: ~Copyable {
 
   /// PINCTRL_SET_PERMISSIONS: a trusted agent denies another one a pin, a group or a function, which it names
   /// by its own identifier, or gives it back.
-  mutating func setPinPermissions(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
+  mutating func setPinPermissions() throws(SCMIStatus) -> Int {
     guard agents[call.agent].description.isTrusted else { throw .denied }
-    let agent: UInt32 = request.load(at: 4)
-    let flags: UInt32 = request.load(at: 12)
+    let agent = call[0]
+    let flags = call[2]
     guard flags < 8 else { throw .invalidParameters }
     let kind = try selector(flags & 3)
     guard agent > 0, agent <= UInt32(agentCount) else { throw .notFound }
-    let index = try index(kind, call, request, at: 8)
+    let index = try index(kind, 1)
     guard let identifier = identifier(of: kind, index, Int(agent) - 1) else { throw .notFound }
     let place = Int(kind.rawValue)
     if flags & 4 != 0 {
@@ -134,26 +127,6 @@ extension SCMIPlatform where Backend: ~Copyable {
     }
     updateDenials(Int(agent) - 1)
     return 0
-  }
-
-  /// What an agent requested or configured of the pins that it sees.
-  mutating func releasePinControl(_ agent: Int) {
-    for i in 0..<viewCount(.pinGroup, agent) {
-      let group = PinGroupID(resource(.pinGroup, i, agent))
-      _ = release(.group(group), agent)
-      if groupUsers[group.index].contains(agent) {
-        groupUsers[group.index].remove(agent)
-        if groupUsers[group.index].isEmpty { backend.restore(.group(group)) }
-      }
-    }
-    for i in 0..<viewCount(.pin, agent) {
-      let pin = PinID(resource(.pin, i, agent))
-      _ = release(.pin(pin), agent)
-      if pinUsers[pin.index].contains(agent) {
-        pinUsers[pin.index].remove(agent)
-        if pinUsers[pin.index].isEmpty { backend.restore(.pin(pin)) }
-      }
-    }
   }
 }
 

@@ -55,11 +55,3 @@ extension PowerBackend where Self: ~Copyable {
     _ isOn: Bool, _ domain: PowerDomainID, isAsynchronous: Bool
   ) throws(SCMIStatus) { throw .notSupported }
 }
-
-struct PowerDomainState {
-  var votes = Votes()
-  var changed = Notice()
-  var requested = Notice()
-  /// The state that was requested last.
-  var isOnRequested = false
-}

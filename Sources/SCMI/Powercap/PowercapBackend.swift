@@ -150,20 +150,7 @@ struct PowerThresholds {
 struct PowercapDomainState<let agentLimit: Int> {
   /// The cap that each agent wants; 0 for none.
   var caps = [agentLimit of UInt32](repeating: 0)
-  /// Agents that changed the interval since their reset.
-  var changers = AgentSet()
-  var capChanged = Notice()
-  var measured = Notice()
-  var thresholds = [agentLimit of PowerThresholds](repeating: PowerThresholds())
+  var thresholds = [agentLimit of PowerThresholds] { _ in PowerThresholds() }
   /// The power that thresholds were compared with last.
   var power: UInt32?
-
-  /// The lowest cap that an agent wants, or `none`.
-  func lowestCap(none: UInt32) -> UInt32 {
-    var lowest: UInt32 = 0
-    for agent in 0..<agentLimit where caps[agent] != 0 && (lowest == 0 || caps[agent] < lowest) {
-      lowest = caps[agent]
-    }
-    return lowest == 0 ? none : lowest
-  }
 }

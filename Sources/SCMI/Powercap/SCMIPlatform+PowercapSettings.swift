@@ -4,29 +4,18 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// POWERCAP_CAP_SET. A cap of 0 takes the agent's cap away.
-  mutating func setCap(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let identifier: UInt32 = request.load(at: 4)
-    let grant = try find(.powercapDomain, identifier, call)
-    let flags: UInt32 = request.load(at: 8)
-    let cap: UInt32 = request.load(at: 12)
+  mutating func setCap() throws(SCMIStatus) -> Int {
+    let grant = try find(.powercapDomain, call[0])
+    let (flags, cap) = (call[1], call[2])
     guard flags < 4 else { throw .invalidParameters }
     try checkCap(cap, grant)
     let domain = PowercapDomainID(Int(grant.resource))
-    if flags & PowercapFlag.isAsynchronous == 0 {
-      _ = try setCap(cap, domain, call.agent, operation: nil)
-      return 0
+    if flags & PowercapFlag.isAsynchronous != 0 {
+      guard backend.powercapDomain(domain).isAsynchronous else { throw .notSupported }
+      let isSilent = flags & PowercapFlag.ignoresDelayedResponse != 0
+      try begin(resource: domain.index, identifier: call[0], isSilent: isSilent)
     }
-    guard backend.powercapDomain(domain).isAsynchronous else { throw .notSupported }
-    let isSilent = flags & PowercapFlag.ignoresDelayedResponse != 0
-    let operation = try begin(
-      call, resource: domain.index, identifier: identifier, isSilent: isSilent)
-    do throws(SCMIStatus) {
-      if case .finished = try setCap(cap, domain, call.agent, operation: operation) { finish(operation) }
-    } catch {
-      abandon(operation)
-      throw error
-    }
-    return 0
+    return conclude(try setCap(cap, domain, call.agent, operation: call.operation))
   }
 
   private mutating func checkCap(_ cap: UInt32, _ grant: Grant) throws(SCMIStatus) {
@@ -39,15 +28,14 @@ extension SCMIPlatform where Backend: ~Copyable {
   private mutating func setCap(
     _ cap: UInt32, _ domain: PowercapDomainID, _ agent: Int, operation: OperationID?
   ) throws(SCMIStatus) -> Progress {
-    let none = backend.powercapDomain(domain).defaultCap
-    let old = powercapDomains[domain.index].lowestCap(none: none)
+    let old = lowestCap(domain)
     let own = powercapDomains[domain.index].caps[agent]
     powercapDomains[domain.index].caps[agent] = cap
-    let new = powercapDomains[domain.index].lowestCap(none: none)
+    let new = lowestCap(domain)
     if new == old { return .finished }
     do throws(SCMIStatus) {
       let progress = try backend.setCap(new, of: domain, operation: operation)
-      if operation == nil { capChanged(domain, agent) }
+      if operation == nil { capChanged(domain, AgentID(UInt8(truncatingIfNeeded: agent + 1))) }
       return progress
     } catch {
       powercapDomains[domain.index].caps[agent] = own
@@ -55,35 +43,43 @@ extension SCMIPlatform where Backend: ~Copyable {
     }
   }
 
+  /// The lowest cap that an agent wants, or the domain's own.
+  private mutating func lowestCap(_ domain: PowercapDomainID) -> UInt32 {
+    var lowest: UInt32 = .max
+    for agent in 0..<agentCount {
+      // A cap of 0 is none, and wraps to the highest.
+      lowest = min(lowest, powercapDomains[domain.index].caps[agent] &- 1)
+    }
+    return lowest == .max ? backend.powercapDomain(domain).defaultCap : lowest + 1
+  }
+
   /// An asynchronous cap is set: the delayed response reports what holds.
-  mutating func completeCapSet(_ operation: Operation, _ agent: Int) -> UInt64 {
+  mutating func completeCapSet(_ operation: Operation, _ agent: AgentID) -> UInt64 {
     let domain = PowercapDomainID(Int(operation.resource))
     capChanged(domain, agent)
     do throws(SCMIStatus) { return UInt64(try backend.cap(of: domain)) } catch { return 0 }
   }
 
-  private mutating func capChanged(_ domain: PowercapDomainID, _ agent: Int) {
-    announce(.powercap, to: powercapDomains[domain.index].capChanged.raise(UInt8(agent + 1)))
+  private mutating func capChanged(_ domain: PowercapDomainID, _ agent: AgentID) {
+    raise(PowercapMessage.capChanged, .powercapDomain, domain.index, by: agent)
   }
 
   /// POWERCAP_PAI_SET.
-  mutating func setInterval(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let grant = try find(.powercapDomain, request.load(at: 4), call)
-    guard request.load(UInt32.self, at: 8) == 0 else { throw .invalidParameters }
-    try setInterval(request.load(at: 12), grant, call.agent)
+  mutating func setInterval() throws(SCMIStatus) -> Int {
+    let grant = try find(.powercapDomain, call[0])
+    guard call[1] == 0 else { throw .invalidParameters }
+    try setInterval(call[2], grant)
     return 0
   }
 
-  private mutating func setInterval(
-    _ interval: UInt32, _ grant: Grant, _ agent: Int
-  ) throws(SCMIStatus) {
+  private mutating func setInterval(_ interval: UInt32, _ grant: Grant) throws(SCMIStatus) {
     let domain = PowercapDomainID(Int(grant.resource))
     let description = backend.powercapDomain(domain)
     guard canSetInterval(grant, description) else { throw .denied }
     guard description.interval.contains(interval) else { throw .invalidParameters }
     try backend.setInterval(interval, of: domain)
-    powercapDomains[domain.index].changers.insert(agent)
-    capChanged(domain, agent)
+    resources[.powercapDomain, domain.index].changers.insert(call.agent)
+    capChanged(domain, call.agentID)
   }
 
   /// An agent has written `value` to a FastChannel of POWERCAP_CAP_SET or POWERCAP_PAI_SET. `identifier` is
@@ -96,74 +92,28 @@ extension SCMIPlatform where Backend: ~Copyable {
       message == PowercapMessage.capSet || message == PowercapMessage.intervalSet,
       "no FastChannel that agents write")
     let header = MessageHeader(.powercap, message)
-    let call = Call(agent: index(of: agent), header: header, isLegacy: false)
+    take(header, of: index(of: agent))
     do throws(SCMIStatus) {
-      let grant = try find(.powercapDomain, identifier, call)
+      let grant = try find(.powercapDomain, identifier)
       if message == PowercapMessage.capSet {
         try checkCap(value, grant)
         _ = try setCap(value, PowercapDomainID(Int(grant.resource)), call.agent, operation: nil)
       } else {
-        try setInterval(value, grant, call.agent)
+        try setInterval(value, grant)
       }
     } catch {
       reportError(header, error, of: agent)
     }
   }
 
-  /// The FastChannel for a message that an agent may send.
-  mutating func powercapChannel(_ message: UInt8, _ grant: Grant, _ call: Call) -> FastChannel? {
-    let domain = PowercapDomainID(Int(grant.resource))
-    let description = backend.powercapDomain(domain)
-    if message == PowercapMessage.capSet && !canSetCap(grant, description) { return nil }
-    if message == PowercapMessage.intervalSet && !canSetInterval(grant, description) { return nil }
-    return backend.fastChannel(message, of: domain, for: AgentID(UInt8(call.agent + 1)))
-  }
-
-  /// POWERCAP_DESCRIBE_FASTCHANNEL: all of them take 4 bytes.
-  mutating func describePowercapChannel(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let grant = try find(.powercapDomain, request.load(at: 4), call)
-    let message: UInt32 = request.load(at: 8)
-    guard message < 16, PowercapMessage.rule(UInt8(message)).has(MessageRule.hasFastChannel) else {
-      throw .invalidParameters
-    }
-    guard let channel = powercapChannel(UInt8(message), grant, call) else { throw .notSupported }
-    return reply.write(channel, size: 4)
-  }
-
-  /// PROTOCOL_MESSAGE_ATTRIBUTES: whether some domain has a FastChannel for the message.
-  mutating func powercapMessageAttributes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let message: UInt32 = request.load(at: 4)
-    var hasChannels = false
-    if message >= UInt32(PowercapMessage.capGet) && message <= UInt32(PowercapMessage.intervalSet) {
-      let place = Int(ResourceKind.powercapDomain.rawValue)
-      for i in 0..<agents[call.agent].views[place].count where !hasChannels {
-        let grant = agents[call.agent].views[place].grants[i]
-        hasChannels = powercapChannel(UInt8(message), grant, call) != nil
-      }
-    }
-    return try messageAttributes(call, request, &reply, hasFastChannels: hasChannels)
-  }
-
-  /// What an agent set or asked of the powercap domains that it sees.
-  mutating func releasePowercapDomains(_ agent: Int) {
-    for i in 0..<viewCount(.powercapDomain, agent) {
-      let index = resource(.powercapDomain, i, agent)
-      let domain = PowercapDomainID(index)
-      powercapDomains[index].capChanged.forget(agent)
-      powercapDomains[index].measured.forget(agent)
-      // A cap that cannot be taken away stays, for nobody: there is no one to tell.
+  /// An agent's cap goes, and with the last agent that could change it the interval that it set.
+  mutating func releaseCap(_ domain: PowercapDomainID, _ agent: Int, restoresInterval: Bool) {
+    if powercapDomains[domain.index].caps[agent] != 0 {
       _ = try? setCap(0, domain, agent, operation: nil)
-      powercapDomains[index].caps[agent] = 0
-      if powercapDomains[index].changers.contains(agent) {
-        powercapDomains[index].changers.remove(agent)
-        if !isShared(.powercapDomain, index, besides: agent) {
-          try? backend.setInterval(backend.powercapDomain(domain).defaultInterval, of: domain)
-        }
-      }
+      powercapDomains[domain.index].caps[agent] = 0
+    }
+    if restoresInterval {
+      try? backend.setInterval(backend.powercapDomain(domain).defaultInterval, of: domain)
     }
   }
 }

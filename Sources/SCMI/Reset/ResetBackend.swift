@@ -72,11 +72,3 @@ extension ResetBackend where Self: ~Copyable {
   /// Nothing to do.
   public mutating func restore(_ domain: ResetDomainID) {}
 }
-
-struct ResetDomainState {
-  /// Agents that deasserted the reset hold the domain.
-  var votes = Votes()
-  var issued = Notice()
-  /// The state of the last reset.
-  var state: UInt32 = 0
-}

@@ -4,40 +4,38 @@ import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
   /// SENSOR_DESCRIPTION_GET: as many descriptors as fit. INVALID_PARAMETERS beyond the last one.
-  mutating func describeSensors(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let first: UInt32 = request.load(at: 4)
+  mutating func describeSensors() throws(SCMIStatus) -> Int {
+    let first = call[0]
     let total = viewCount(.sensor, call.agent)
     guard first < UInt32(total) else { throw .invalidParameters }
     var (count, length) = (0, 4)
-    while Int(first) + count < total && reply.byteCount >= 8 + length + 52 {
+    while Int(first) + count < total && call.room >= 8 + length + 52 {
       let identifier = Int(first) + count
-      length += describeSensor(UInt32(identifier), call, &reply, at: 8 + length)
+      length += describeSensor(UInt32(identifier), at: 8 + length)
       count += 1
     }
-    reply.store(UInt32(count) | UInt32(total - Int(first) - count) << 16, at: 8)
+    output.store(UInt32(count) | UInt32(total - Int(first) - count) << 16, at: 8)
     return length
   }
 
   /// One descriptor: 28 bytes, and 24 more of a sensor without axes since SCMI 3.0.
   private mutating func describeSensor(
-    _ identifier: UInt32, _ call: Call, _ reply: inout MutableRawSpan, at offset: Int
+    _ identifier: UInt32, at offset: Int
   ) -> Int {
     let sensor = SensorID(resource(.sensor, Int(identifier), call.agent))
-    let (description, name) = (backend.sensor(sensor), backend.name(of: sensor))
+    let description = backend.sensor(sensor)
+    let isExtended = writeName(of: .sensor, sensor.index, at: offset + 12)
     let quantity = description.quantity
-    let hasChannel = agents[call.agent].description.hasPlatformToAgentChannel
-    var low: UInt32 = description.hasTripPoints && hasChannel ? 4 : 0
-    var high = UInt32(quantity.type) | (UInt32(truncatingIfNeeded: quantity.exponent) & 0x1F) << 11
-    if description.isAsynchronous && hasChannel { low |= SensorAttribute.isAsynchronous }
+    var low: UInt32 = description.hasTripPoints && call.hasChannel ? 4 : 0
+    var high = quantity.unitWord
+    if description.isAsynchronous && call.hasChannel { low |= SensorAttribute.isAsynchronous }
     if call.isLegacy {
       if description.intervalCount > 0 {
         high |= legacyInterval(backend.updateInterval(0, of: sensor))
       }
     } else {
-      if description.notifiesUpdates && hasChannel { low |= SensorAttribute.notifiesUpdates }
-      if name.isExtended { low |= SensorAttribute.hasExtendedName }
+      if description.notifiesUpdates && call.hasChannel { low |= SensorAttribute.notifiesUpdates }
+      if isExtended { low |= SensorAttribute.hasExtendedName }
       if let exponent = description.timeStampExponent {
         low |= SensorAttribute.hasTimeStamps | (UInt32(truncatingIfNeeded: exponent) & 0x1F) << 10
       }
@@ -47,85 +45,69 @@ extension SCMIPlatform where Backend: ~Copyable {
         low |= SensorAttribute.hasExtendedAttributes
       }
     }
-    reply.store(identifier, at: offset)
-    reply.store(low, at: offset + 4)
-    reply.store(high, at: offset + 8)
-    name.write(to: &reply, at: offset + 12, size: 16)
+    output.store(identifier, at: offset)
+    output.store(low, at: offset + 4)
+    output.store(high, at: offset + 8)
     guard low & SensorAttribute.hasExtendedAttributes != 0 else { return 28 }
-    reply.store(description.powerMicrowatts, at: offset + 28)
-    reply.write(quantity, at: offset + 32)
+    output.store(description.powerMicrowatts, at: offset + 28)
+    output.write(quantity, at: offset + 32)
     return 52
   }
 
   /// SENSOR_AXIS_DESCRIPTION_GET: as many axes as fit, 48 bytes each.
-  mutating func describeAxes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
-    let (first, count) = try axes(sensor, request, room: (reply.byteCount - 12) / 48, &reply)
-    for i in 0..<count {
-      let offset = 12 + 48 * i
-      let quantity = backend.axis(first + i, of: sensor)
-      let name = backend.axisName(first + i, of: sensor)
-      reply.store(UInt32(first + i), at: offset)
-      reply.store(
+  mutating func describeAxes() throws(SCMIStatus) -> Int {
+    let sensor = SensorID(try index(.sensor))
+    var offset = 12
+    for axis in try axes(sensor, size: 48) {
+      let quantity = backend.axis(axis, of: sensor)
+      let name = backend.axisName(axis, of: sensor)
+      output.store(UInt32(axis), at: offset)
+      output.store(
         SensorAttribute.hasExtendedAttributes | (name.isExtended ? SensorAttribute.axisHasExtendedName : 0),
         at: offset + 4)
-      reply.store(
-        UInt32(quantity.type) | (UInt32(truncatingIfNeeded: quantity.exponent) & 0x1F) << 11, at: offset + 8)
-      name.write(to: &reply, at: offset + 12, size: 16)
-      reply.write(quantity, at: offset + 28)
+      output.store(quantity.unitWord, at: offset + 8)
+      output.write(name, at: offset + 12, size: 16)
+      output.write(quantity, at: offset + 28)
+      offset += 48
     }
-    return 4 + 48 * count
+    return offset - 8
   }
 
   /// SENSOR_AXIS_NAME_GET: as many names as fit, 68 bytes each.
-  mutating func nameAxes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
-    let (first, count) = try axes(sensor, request, room: (reply.byteCount - 12) / 68, &reply)
-    for i in 0..<count {
-      reply.store(UInt32(first + i), at: 12 + 68 * i)
-      backend.axisName(first + i, of: sensor).write(to: &reply, at: 16 + 68 * i, size: 64)
+  mutating func nameAxes() throws(SCMIStatus) -> Int {
+    let sensor = SensorID(try index(.sensor))
+    var offset = 12
+    for axis in try axes(sensor, size: 68) {
+      output.store(UInt32(axis), at: offset)
+      output.write(backend.axisName(axis, of: sensor), at: offset + 4, size: 64)
+      offset += 68
     }
-    return 4 + 68 * count
+    return offset - 8
   }
 
-  /// The axes that a response has room for, whose numbers it starts with.
-  private mutating func axes(
-    _ sensor: SensorID, _ request: RawSpan, room: Int, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> (first: Int, count: Int) {
+  /// The axes that a response has room for.
+  private mutating func axes(_ sensor: SensorID, size: Int) throws(SCMIStatus) -> Range<Int> {
     let total = backend.sensor(sensor).axisCount
     guard total > 0 else { throw .notSupported }
-    let first: UInt32 = request.load(at: 8)
-    guard first < UInt32(total) else { throw .outOfRange }
-    let count = min(total - Int(first), room)
-    reply.store(UInt32(count) | UInt32(total - Int(first) - count) << 26, at: 8)
-    return (Int(first), count)
+    return try part(of: total, size: size, remaining: 26)
   }
 
   /// SENSOR_LIST_UPDATE_INTERVALS: a list, in ascending order.
-  mutating func listIntervals(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
+  mutating func listIntervals() throws(SCMIStatus) -> Int {
+    let sensor = SensorID(try index(.sensor))
     let total = backend.sensor(sensor).intervalCount
     guard total > 0 else { throw .notSupported }
-    let first: UInt32 = request.load(at: 8)
-    guard first < UInt32(total) else { throw .outOfRange }
-    let count = min(total - Int(first), (reply.byteCount - 12) / 4)
-    for i in 0..<count {
-      reply.store(backend.updateInterval(Int(first) + i, of: sensor).word, at: 12 + 4 * i)
+    var offset = 12
+    for i in try part(of: total, size: 4) {
+      output.store(backend.updateInterval(i, of: sensor).word, at: offset)
+      offset += 4
     }
-    reply.store(UInt32(count) | UInt32(total - Int(first) - count) << 16, at: 8)
-    return 4 + 4 * count
+    return offset - 8
   }
 }
 
-extension MutableRawSpan {
+extension ByteArray {
   /// Resolution and range of a quantity, 20 bytes.
-  @_lifetime(self: copy self)
   fileprivate mutating func write(_ quantity: SensorQuantity, at offset: Int) {
     store(quantity.resolutionWord, at: offset)
     store(quantity.lowest, at: offset + 4)

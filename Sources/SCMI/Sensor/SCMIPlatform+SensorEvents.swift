@@ -7,22 +7,18 @@ extension SCMIPlatform where Backend: ~Copyable {
   static var tripPointCount: Int { 4 }
 
   /// SENSOR_TRIP_POINT_NOTIFY.
-  mutating func enableTripPoints(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
-    let isEnabled = try flag(request.load(at: 8))
-    guard backend.sensor(sensor).hasTripPoints else { throw .notSupported }
-    if isEnabled {
-      sensors[sensor.index].tripSubscribers.insert(call.agent)
-    } else {
-      sensors[sensor.index].endTripPoints(call.agent)
-    }
-    return 0
+  mutating func enableTripPoints() throws(SCMIStatus) -> Int {
+    let index = try index(.sensor)
+    let isOffered = backend.sensor(SensorID(index)).hasTripPoints
+    let count = try subscribe(to: SensorMessage.tripPointEvent, .sensor, index, isOffered: isOffered)
+    if call[1] == 0 { sensors[index].endTripPoints(call.agent) }
+    return count
   }
 
   /// SENSOR_TRIP_POINT_CONFIG.
-  mutating func setTripPoint(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
-    let control: UInt32 = request.load(at: 8)
+  mutating func setTripPoint() throws(SCMIStatus) -> Int {
+    let sensor = SensorID(try index(.sensor))
+    let control = call[1]
     guard backend.sensor(sensor).hasTripPoints else { throw .notSupported }
     let place = Int(control >> 4 & 0xFF)
     guard control & ~0xFF3 == 0, place < Self.tripPointCount else { throw .invalidParameters }
@@ -31,16 +27,7 @@ extension SCMIPlatform where Backend: ~Copyable {
       sensors[sensor.index].value = try backend.reading(0, of: sensor).value
     }
     sensors[sensor.index].trips[call.agent][place] = TripPoint(
-      value: request.load(at: 12), directions: UInt8(control & 3))
-    return 0
-  }
-
-  /// SENSOR_CONTINUOUS_UPDATE_NOTIFY.
-  mutating func enableUpdates(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let sensor = SensorID(try index(.sensor, call, request, at: 4))
-    let isEnabled = try flag(request.load(at: 8))
-    guard backend.sensor(sensor).notifiesUpdates else { throw .notSupported }
-    sensors[sensor.index].updated.subscribe(call.agent, isEnabled)
+      value: Int64(bitPattern: call.wide(2)), directions: control & 3)
     return 0
   }
 
@@ -48,45 +35,33 @@ extension SCMIPlatform where Backend: ~Copyable {
   /// Traps when there is no such sensor.
   public mutating func sensorUpdated(_ sensor: SensorID) {
     let index = sensor.index
-    announce(.sensor, to: sensors[index].updated.raise(AgentID.platform.rawValue))
+    raise(SensorMessage.update, .sensor, index, by: .platform)
     var new: Int64 = 0
     do throws(SCMIStatus) { new = try backend.reading(0, of: sensor).value } catch { return }
     let old = sensors[index].value
     sensors[index].value = new
-    guard let old, !sensors[index].tripSubscribers.isEmpty else { return }
-    for agent in 0..<agentCount where sensors[index].tripSubscribers.contains(agent) {
+    guard let old else { return }
+    let event = SensorMessage.tripPointEvent
+    let subscribers = resources[.sensor, index].notices[Int(event)].subscribers
+    for agent in 0..<agentCount where subscribers.contains(agent) {
       for i in 0..<Self.tripPointCount where sensors[index].trips[agent][i].cross(old, new) {
-        agents[agent].pendingProtocols |= ProtocolID.sensor.bit
+        raise(event, .sensor, index, for: agent)
       }
     }
   }
 
-  /// SENSOR_TRIP_POINT_EVENT or SENSOR_UPDATE, for the next sensor that has one.
-  mutating func nextSensorEvent(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
-    let start = agents[agent].cursor
-    let isLegacy = agents[agent].legacyProtocols & ProtocolID.sensor.bit != 0
-    for step in 0..<viewCount(.sensor, agent) {
-      let (identifier, index) = searched(.sensor, start + step, agent)
-      for i in 0..<Self.tripPointCount where sensors[index].trips[agent][i].pending != 0 {
-        let isUp = sensors[index].trips[agent][i].pending & TripPoint.up != 0
-        sensors[index].trips[agent][i].pending = 0
-        agents[agent].cursor = identifier
-        startNotification(
-          .sensor, SensorMessage.tripPointEvent, cause: AgentID.platform.rawValue, &buffer)
-        buffer.store(UInt32(identifier), at: 8)
-        buffer.store(UInt32(i) | (isUp ? 1 << 16 : 0), at: 12)
-        return 16
-      }
-      guard sensors[index].updated.pending.contains(agent) else { continue }
-      sensors[index].updated.pending.remove(agent)
-      agents[agent].cursor = identifier + 1
-      do throws(SCMIStatus) {
-        let count = try writeReadings(SensorID(index), agent, isLegacy: isLegacy, &buffer, at: 12)
-        startNotification(.sensor, SensorMessage.update, cause: AgentID.platform.rawValue, &buffer)
-        buffer.store(UInt32(identifier), at: 8)
-        return 12 + count
-      } catch { continue }
+  /// SENSOR_TRIP_POINT_EVENT or SENSOR_UPDATE.
+  mutating func writeSensorEvent(_ event: UInt8, _ sensor: SensorID) throws(SCMIStatus) -> Int {
+    if event == SensorMessage.update { return 12 + (try writeReadings(sensor, at: 12)) }
+    let index = sensor.index
+    for i in 0..<Self.tripPointCount where sensors[index].trips[call.agent][i].pending != 0 {
+      let isUp = sensors[index].trips[call.agent][i].pending & TripPoint.up != 0
+      sensors[index].trips[call.agent][i].pending = 0
+      output.store(UInt32(i) | (isUp ? 1 << 16 : 0), at: 12)
+      // There may be more of them.
+      raise(event, .sensor, index, for: call.agent)
+      return 16
     }
-    return 0
+    throw .notFound
   }
 }

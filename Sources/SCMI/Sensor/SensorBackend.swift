@@ -34,6 +34,9 @@ public struct SensorQuantity: Sendable {
     self.highest = highest
   }
 
+  /// Type and exponent, as descriptors have them.
+  var unitWord: UInt32 { UInt32(type) | (UInt32(truncatingIfNeeded: exponent) & 0x1F) << 11 }
+
   /// The resolution word.
   var resolutionWord: UInt32 {
     resolution & 0x7FF_FFFF | UInt32(truncatingIfNeeded: resolutionExponent) << 27

@@ -4,15 +4,15 @@
 struct TripPoint {
   var value: Int64 = 0
   /// Which crossings are told, and those that wait to be: bit 0 upwards, bit 1 downwards.
-  var directions: UInt8 = 0
-  var pending: UInt8 = 0
+  var directions: UInt32 = 0
+  var pending: UInt32 = 0
 
-  static var up: UInt8 { 1 }
-  static var down: UInt8 { 2 }
+  static var up: UInt32 { 1 }
+  static var down: UInt32 { 2 }
 
   /// The value went from `old` to `new`. Returns whether there is something to tell.
   mutating func cross(_ old: Int64, _ new: Int64) -> Bool {
-    var crossed: UInt8 = 0
+    var crossed: UInt32 = 0
     if old < value && new >= value { crossed |= Self.up }
     if old > value && new <= value { crossed |= Self.down }
     // The newest crossing replaces one that was not told yet.
@@ -22,25 +22,18 @@ struct TripPoint {
 }
 
 struct SensorState<let agentLimit: Int> {
-  var votes = Votes()
   /// Agents that want time stamps.
   var timeStamps = AgentSet()
-  var updated = Notice()
-  /// Agents that want to be told of their trip points.
-  var tripSubscribers = AgentSet()
-  var trips = [agentLimit of [4 of TripPoint]](repeating: InlineArray(repeating: TripPoint()))
+  var trips = [agentLimit of [4 of TripPoint]] { _ in InlineArray { _ in TripPoint() } }
   /// The value that trip points were compared with last.
   var value: Int64?
 
   mutating func forget(_ agent: Int) {
     timeStamps.remove(agent)
-    updated.forget(agent)
-    endTripPoints(agent)
-    trips[agent] = InlineArray(repeating: TripPoint())
+    for i in 0..<4 { trips[agent][i] = TripPoint() }
   }
 
   mutating func endTripPoints(_ agent: Int) {
-    tripSubscribers.remove(agent)
     for i in 0..<4 { trips[agent][i].pending = 0 }
   }
 }

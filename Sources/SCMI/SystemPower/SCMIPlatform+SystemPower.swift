@@ -3,23 +3,19 @@
 import Wire
 
 extension SCMIPlatform where Backend: ~Copyable {
-  mutating func systemPower(
-    _ message: UInt8, _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    switch message {
-    case CommonMessage.version: return version(call, &reply)
+  mutating func systemPower() throws(SCMIStatus) -> Int {
+    switch call.header.message {
     case CommonMessage.attributes:
-      reply.store(0 as UInt32, at: 8)
+      output.store(0 as UInt32, at: 8)
       return 4
-    case CommonMessage.messageAttributes: return try systemMessageAttributes(call, request, &reply)
-    case SystemPowerMessage.stateSet: return try setSystemState(call, request)
+    case SystemPowerMessage.stateSet: return try setSystemState()
     case SystemPowerMessage.stateGet:
       guard agents[call.agent].description.systemPower == .controls else { throw .notSupported }
       let state = try backend.systemPowerState(agents[call.agent].description.system)
-      reply.store(state.rawValue, at: 8)
+      output.store(state.rawValue, at: 8)
       return 4
     default:
-      let isEnabled = try flag(request.load(at: 4))
+      let isEnabled = try flag(call[0])
       agents[call.agent].systemPower.isSubscribed = isEnabled
       if !isEnabled { agents[call.agent].systemPower.isPending = false }
       return 0
@@ -27,25 +23,20 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// PROTOCOL_MESSAGE_ATTRIBUTES: of SYSTEM_POWER_STATE_SET, which of the optional states there are.
-  private mutating func systemMessageAttributes(
-    _ call: Call, _ request: RawSpan, _ reply: inout MutableRawSpan
-  ) throws(SCMIStatus) -> Int {
-    let count = try messageAttributes(call, request, &reply)
-    if request.load(at: 4) == UInt32(SystemPowerMessage.stateSet) {
-      let system = agents[call.agent].description.system
-      var attributes: UInt32 = 0
-      if backend.supports(.warmReset, system: system) { attributes |= 1 << 31 }
-      if backend.supports(.suspend, system: system) { attributes |= 1 << 30 }
-      reply.store(attributes, at: 8)
-    }
-    return count
+  mutating func systemAttributes(of message: UInt8) -> UInt32 {
+    guard message == SystemPowerMessage.stateSet else { return 0 }
+    let system = agents[call.agent].description.system
+    var attributes: UInt32 = 0
+    if backend.supports(.warmReset, system: system) { attributes |= 1 << 31 }
+    if backend.supports(.suspend, system: system) { attributes |= 1 << 30 }
+    return attributes
   }
 
   /// SYSTEM_POWER_STATE_SET: a forced state is set; a graceful one is for the agents of the system to bring
   /// about, who are told.
-  private mutating func setSystemState(_ call: Call, _ request: RawSpan) throws(SCMIStatus) -> Int {
-    let isGraceful = try flag(request.load(at: 4))
-    let state = SystemPowerState(rawValue: request.load(at: 8))
+  private mutating func setSystemState() throws(SCMIStatus) -> Int {
+    let isGraceful = try flag(call[0])
+    let state = SystemPowerState(rawValue: call[1])
     let system = agents[call.agent].description.system
     guard state.rawValue <= SystemPowerState.suspend.rawValue || state.rawValue >= 1 << 31 else {
       throw .invalidParameters
@@ -83,15 +74,15 @@ extension SCMIPlatform where Backend: ~Copyable {
   }
 
   /// SYSTEM_POWER_STATE_NOTIFIER. SCMI 2.0 has no time-out.
-  mutating func nextSystemPowerEvent(_ agent: Int, _ buffer: inout MutableRawSpan) -> Int {
-    let notice = agents[agent].systemPower
+  mutating func nextSystemPowerEvent() -> Int {
+    let notice = agents[call.agent].systemPower
     guard notice.isPending else { return 0 }
-    agents[agent].systemPower.isPending = false
-    startNotification(.systemPower, SystemPowerMessage.stateNotifier, cause: notice.cause, &buffer)
-    buffer.store(notice.isGraceful ? 1 : 0 as UInt32, at: 8)
-    buffer.store(notice.state.rawValue, at: 12)
-    if agents[agent].legacyProtocols & ProtocolID.systemPower.bit != 0 { return 16 }
-    buffer.store(notice.timeoutMilliseconds, at: 16)
+    agents[call.agent].systemPower.isPending = false
+    startNotification(SystemPowerMessage.stateNotifier, cause: UInt32(notice.cause))
+    output.store(notice.isGraceful ? 1 : 0 as UInt32, at: 8)
+    output.store(notice.state.rawValue, at: 12)
+    if call.isLegacy { return 16 }
+    output.store(notice.timeoutMilliseconds, at: 16)
     return 20
   }
 }

@@ -81,12 +81,3 @@ extension VoltageBackend where Self: ~Copyable {
   /// Nothing to do.
   public mutating func restore(_ domain: VoltageDomainID) {}
 }
-
-struct VoltageDomainState<let agentLimit: Int> {
-  /// Agents hold it in a mode other than off.
-  var votes = Votes()
-  /// The mode that each agent set last.
-  var modes = [agentLimit of UInt8](repeating: 0)
-  /// Agents that changed its level since their reset.
-  var changers = AgentSet()
-}

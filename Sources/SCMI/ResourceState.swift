@@ -1,0 +1,25 @@
+// What agents want of one resource, whatever its kind, and what they are told about it.
+
+struct ResourceState {
+  /// Agents that want it on; of a reset domain, that deasserted its reset.
+  var votes = Votes()
+  /// Agents that changed something of it since their reset.
+  var changers = AgentSet()
+  /// By the number of the notification.
+  var notices = [2 of Notice](repeating: Notice())
+
+  mutating func endNotices(_ agent: Int) {
+    notices[0].subscribe(agent, false)
+    notices[1].subscribe(agent, false)
+  }
+}
+
+/// The resources of all kinds.
+struct ResourceTable<let limit: Int> {
+  private var states = [10 of [limit of ResourceState]] { _ in InlineArray { _ in ResourceState() } }
+
+  subscript(kind: ResourceKind, index: Int) -> ResourceState {
+    @inline(__always) get { states[Int(kind.rawValue)][index] }
+    @inline(__always) _modify { yield &states[Int(kind.rawValue)][index] }
+  }
+}
