@@ -201,6 +201,24 @@ class ControlRows:
                 f"other samples came: {samples}")
         return f"{len(samples)} samples"
 
+    def scmi_pins(self):
+        """pins by pinctrl-scmi: set up for a device, and changed from user space"""
+        shell = self.first.shell
+        shell.check(SCMI + "deferred")  # mounts debugfs
+        folder = shell.run("echo /sys/kernel/debug/pinctrl/scmi_dev*")[1].strip()
+        if "*" in folder:
+            return "not with this kernel's drivers"
+        groups = shell.check(f"cat {folder}/pinconf-groups")
+        require("peripherals" in groups and "8 mA" in groups, f"the device's pins are not set up: {groups}")
+        switch = "/sys/devices/platform/peripheral-switch/state"
+        shell.check(f"echo enabled >{switch}")
+        for function, millivolts in (("gpio", "0"), ("supply", "1800")):
+            shell.check(f"echo 'peripherals {function}' >{folder}/pinmux-select")
+            require(shell.check(SCMI + "sensor vdd-peripherals").strip() == millivolts,
+                    f"as {function} the pins have another voltage than {millivolts}")
+        shell.check(f"echo disabled >{switch}")
+        return "8 mA"
+
     def scmi_powercap(self):
         """a power cap by Linux's powercap lowers the level, and the temperature crosses a trip point"""
         shell = self.second.shell

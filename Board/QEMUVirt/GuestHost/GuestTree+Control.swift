@@ -14,6 +14,7 @@ enum ControlHandle {
   static var peripheralVoltage: UInt32 { 9 }
   static var entropySource: UInt32 { 10 }
   static var entropyClock: UInt32 { 11 }
+  static var supplyPins: UInt32 { 12 }
 }
 
 extension GuestTree {
@@ -42,6 +43,7 @@ extension GuestTree {
     // Linux uses System power to be told of requests, which only a device can do.
     if hasDevice { unnamed(0x12, &writer) }
     unnamed(0x18, &writer)
+    pins(&writer)
     writer.endNode()
     writer.endNode()
   }
@@ -100,6 +102,18 @@ extension GuestTree {
     writer.endNode()
   }
 
+  private static func pins(_ writer: inout DeviceTreeWriter) {
+    writer.beginNode("protocol", at: 0x19)
+    writer.property("reg", cells: [0x19])
+    writer.beginNode("supply-pins")
+    writer.property("groups", string: "peripherals")
+    writer.property("function", string: "supply")
+    writer.property("drive-strength", cells: [8])
+    writer.property("phandle", cells: [ControlHandle.supplyPins])
+    writer.endNode()
+    writer.endNode()
+  }
+
   private static func regulator(
     _ name: StaticString, _ lowest: UInt32, _ highest: UInt32, _ handle: UInt32,
     _ writer: inout DeviceTreeWriter
@@ -151,6 +165,8 @@ extension GuestTree {
     writer.beginNode("peripheral-switch")
     writer.property("compatible", string: "regulator-output")
     writer.property("vout-supply", cells: [ControlHandle.peripheralVoltage])
+    writer.property("pinctrl-names", string: "default")
+    writer.property("pinctrl-0", cells: [ControlHandle.supplyPins])
     writer.endNode()
     writer.beginNode("core-voltage")
     writer.property("compatible", string: "regulator-virtual-consumer")

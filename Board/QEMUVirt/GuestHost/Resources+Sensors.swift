@@ -59,7 +59,8 @@ extension GuestResources {
     case .power: return SensorReading(value: Int64(control.processor.power))
     case .processorVoltage: return SensorReading(value: Int64(control.processor.microvolts))
     case .peripheralVoltage:
-      return SensorReading(value: control.arePeripheralsOn ? Int64(control.peripheralMicrovolts) : 0)
+      let isThere = control.arePeripheralsOn && control.arePinsSupply
+      return SensorReading(value: isThere ? Int64(control.peripheralMicrovolts) : 0)
     case .exits: return SensorReading(value: Int64(control.processor.exitsPerSecond))
     case .tremor: return tremor(axis, control)
     }

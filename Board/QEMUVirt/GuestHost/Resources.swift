@@ -41,9 +41,12 @@ enum ResourceTable {
       platform.grant(.powerDomain, guest * domains + i, to: agent)
       platform.grant(.resetDomain, guest * domains + i, to: agent)
       platform.grant(.voltageDomain, guest * domains + i, to: agent)
+      platform.grant(.pin, guest * 2 + i, to: agent)
+      platform.grant(.pinFunction, guest * 2 + i, to: agent)
     }
     platform.grant(.performanceDomain, guest, to: agent)
     platform.grant(.powercapDomain, guest, to: agent)
+    platform.grant(.pinGroup, guest, to: agent)
     for i in 0..<GuestSensor.tremor.rawValue { platform.grant(.sensor, sensor(guest, i), to: agent) }
     platform.grant(.sensor, uptime, to: agent, rights: .none)
     if isTold { platform.grant(.sensor, sensor(guest, GuestSensor.tremor.rawValue), to: agent) }
@@ -60,6 +63,9 @@ struct GuestControl {
   var processor = ProcessorModel()
   var peripheralMicrovolts: Int32 = 1_800_000
   var arePeripheralsOn = false
+  /// Whether the pins carry that voltage, and how much current they give.
+  var arePinsSupply = true
+  var milliamperes: UInt32 = 4
   /// The interval of the tremor sensor, by its index, and whether it is on.
   var tremorInterval = 0
   var isTremorOn = false
