@@ -51,11 +51,13 @@ import Virtio
     _ = unsafe channels[guest].serve(Control.agent(guest), &place.pointee)
   }
 
-  /// Sends what the platform has for agents behind devices.
-  mutating func sendEvents() {
+  /// Sends what the platform has for agents behind devices. Returns where the system of `guest` is to go.
+  @inline(never)
+  mutating func finish(_ guest: Int) -> SystemPowerState? {
     for guest in 0..<devices.count where platform.hasMessage(for: Control.agent(guest)) {
       if Control.hasDevice(guest) { devices[guest].poll() }
     }
+    return platform.backend.wishes[guest].take()
   }
 }
 
@@ -205,10 +207,18 @@ enum Control {
     let before = Effects(guest)
     let wish = unsafe lock.unsafelyUnwrapped.with { state -> SystemPowerState? in
       body(&state)
-      state.sendEvents()
-      return state.platform.backend.wishes[guest].take()
+      return state.finish(guest)
     }
-    apply(since: before, guest)
+    takeEffect(since: before, wish, guest)
+  }
+
+  /// Has devices and cores look at what has changed, and the guest go where it asked to.
+  @inline(never)
+  private static func takeEffect(since before: Effects, _ wish: SystemPowerState?, _ guest: Int) {
+    if before.isSourceOn != Gates.isSourceOn || before.entropy != Gates.entropy(guest) {
+      Devices.withRandomness { $0.lookAtGates() }
+    }
+    if before.share != Gates.share(guest) { Cores.wake(GuestHost.withGuest(guest) { $0.table.cores }) }
     switch wish {
     case .some(.shutdown): Guests.powerOff(guest)
     case .some(.coldReset): Guests.restart(guest)
@@ -226,14 +236,6 @@ enum Control {
       entropy = Gates.entropy(guest)
       share = Gates.share(guest)
     }
-  }
-
-  /// Has devices and cores look at what has changed.
-  private static func apply(since before: Effects, _ guest: Int) {
-    if before.isSourceOn != Gates.isSourceOn || before.entropy != Gates.entropy(guest) {
-      Devices.withRandomness { $0.lookAtGates() }
-    }
-    if before.share != Gates.share(guest) { Cores.wake(GuestHost.withGuest(guest) { $0.table.cores }) }
   }
 
   /// The guest maps the page uncached, and we do not: nothing of it stays in our caches.
