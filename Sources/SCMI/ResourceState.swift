@@ -8,6 +8,16 @@ struct ResourceState {
   /// By the number of the notification.
   var notices = [2 of Notice](repeating: Notice())
 
+  /// Forgets an agent. Says whether it had decided about the resource, was the last that held it, and had
+  /// changed something of it.
+  mutating func forget(_ agent: Int) -> (wasDecider: Bool, wasLastHolder: Bool, wasChanger: Bool) {
+    let wasDecider = votes.deciders.contains(agent)
+    let wasChanger = changers.contains(agent)
+    endNotices(agent)
+    changers.remove(agent)
+    return (wasDecider, votes.release(agent), wasChanger)
+  }
+
   mutating func endNotices(_ agent: Int) {
     notices[0].subscribe(agent, false)
     notices[1].subscribe(agent, false)

@@ -15,6 +15,20 @@ extension SCMIPlatform where Backend: ~Copyable {
     return first..<first + count
   }
 
+  /// A range, which is the only part of its list: the lowest value, the highest one and the step.
+  /// OUT_OF_RANGE beyond them.
+  mutating func writeRange<Value: FixedWidthInteger & BitwiseCopyable>(
+    _ lowest: Value, _ highest: Value, _ step: Value
+  ) throws(SCMIStatus) -> Int {
+    guard call[1] == 0 else { throw .outOfRange }
+    let size = MemoryLayout<Value>.size
+    output.store(3 | 1 << 12 as UInt32, at: 8)
+    output.store(lowest, at: 12)
+    output.store(highest, at: 12 + size)
+    output.store(step, at: 12 + 2 * size)
+    return 4 + 3 * size
+  }
+
   /// The name of a resource.
   @inline(never)
   private mutating func name(of kind: ResourceKind, _ index: Int) -> SCMIName {

@@ -22,11 +22,7 @@ extension SCMIPlatform where Backend: ~Copyable {
   /// Gives up what an agent held, changed or asked of a resource. What the board does not take back stays as
   /// it is, for nobody: there is no one to tell.
   private mutating func release(_ kind: ResourceKind, _ index: Int, _ agent: Int) {
-    resources[kind, index].endNotices(agent)
-    let wasDecider = resources[kind, index].votes.deciders.contains(agent)
-    let wasLastHolder = resources[kind, index].votes.release(agent)
-    let wasChanger = resources[kind, index].changers.contains(agent)
-    resources[kind, index].changers.remove(agent)
+    let (wasDecider, wasLastHolder, wasChanger) = resources[kind, index].forget(agent)
     let isRestored = wasChanger && !isShared(kind, index, besides: agent)
     switch kind {
     case .powerDomain: if wasLastHolder { releasePowerDomain(PowerDomainID(index)) }

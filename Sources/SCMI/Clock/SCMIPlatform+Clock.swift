@@ -56,12 +56,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     let clock = ClockID(try index(.clock))
     switch backend.clock(clock).rates {
     case .range(let lowest, let highest, let step):
-      guard call[1] == 0 else { throw .outOfRange }
-      output.store(3 | 1 << 12 as UInt32, at: 8)
-      output.store(lowest, at: 12)
-      output.store(highest, at: 20)
-      output.store(step, at: 28)
-      return 28
+      return try writeRange(lowest, highest, step)
     case .list(let total):
       var offset = 12
       for i in try part(of: total, size: 8) {

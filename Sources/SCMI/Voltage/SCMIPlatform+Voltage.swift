@@ -43,12 +43,7 @@ extension SCMIPlatform where Backend: ~Copyable {
     let domain = VoltageDomainID(try index(.voltageDomain))
     switch backend.voltageDomain(domain).levels {
     case .range(let lowest, let highest, let step):
-      guard call[1] == 0 else { throw .outOfRange }
-      output.store(3 | 1 << 12 as UInt32, at: 8)
-      output.store(lowest, at: 12)
-      output.store(highest, at: 16)
-      output.store(step, at: 20)
-      return 16
+      return try writeRange(lowest, highest, Int32(bitPattern: step))
     case .list(let total):
       var offset = 12
       for i in try part(of: total, size: 4) {
