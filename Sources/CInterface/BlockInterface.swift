@@ -31,8 +31,8 @@ struct CallbackDisk: BlockBackend, ~Copyable {
   private mutating func progress(
     _ status: vireo_status, _ token: UInt32
   ) throws(BackendFault) -> BlockProgress {
+    if _fastPath(status == VIREO_OK) { return .finished }
     switch status {
-    case VIREO_OK: return .finished
     case VIREO_PENDING:
       table.expect(token)
       return .pending
@@ -44,11 +44,12 @@ struct CallbackDisk: BlockBackend, ~Copyable {
   // Below: the embedder's functions, with its context. Segments and ranges have the layout of their C
   // structures (checked when a device is made), and are valid for the call.
 
+  @inline(__always)
   mutating func read(
     at sector: UInt64, into segments: Span<GuestRange>, tag: UInt32
   ) throws(BackendFault) -> BlockProgress {
     let status = unsafe segments.withUnsafeBufferPointer { list in
-      unsafe settings.read(settings.context, sector, cSegments(list), list.count, tag)
+      unsafe settings.read(settings.context, sector, cSegments(list), segments.count, tag)
     }
     return try progress(status, tag)
   }
@@ -58,7 +59,7 @@ struct CallbackDisk: BlockBackend, ~Copyable {
   ) throws(BackendFault) -> BlockProgress {
     guard let write = unsafe settings.write else { throw .readOnly }
     let status = unsafe segments.withUnsafeBufferPointer { list in
-      unsafe write(settings.context, sector, cSegments(list), list.count, isDurable ? 1 : 0, tag)
+      unsafe write(settings.context, sector, cSegments(list), segments.count, isDurable ? 1 : 0, tag)
     }
     return try progress(status, tag)
   }

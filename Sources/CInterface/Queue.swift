@@ -8,14 +8,24 @@ import Virtio
 private typealias QueuePointer = UnsafeMutablePointer<DeviceVirtqueue>
 private typealias BufferPointer = UnsafeMutablePointer<TakenBuffer>
 
-/// What a `vireo_buffer` holds once a chain was taken into it. All bytes zero means none: C starts it so, and
-/// it is so again after use, so that C cannot use a chain twice.
-private struct TakenBuffer: ~Copyable {
-  /// 1 while there is a chain.
-  var isHeld: UInt32 = 1
-  /// The life of the queue that it belongs to: a chain from before a reset is recognised.
-  let generation: UInt32
-  var chain: DescriptorChain
+/// What a `vireo_buffer` begins with. All bytes zero means none: C starts it so, and it is so again after use,
+/// so that C cannot use a chain twice.
+private struct TakenBuffer {
+  /// How far the generation of the queue, when the buffer was taken, is above `key`.
+  enum State {
+    /// `cursor` knows the next element.
+    static var usual: UInt32 { 0 }
+    /// There is no next element.
+    static var ended: UInt32 { 1 }
+    /// A `DescriptorChain` follows, which knows the next element; `cursor` knows the head.
+    static var special: UInt32 { 2 }
+    /// A `DescriptorChain` of a packed ring follows; `cursor` means nothing.
+    static var packed: UInt32 { 3 }
+  }
+
+  /// The generation of the queue less the state; 0 when there is no buffer.
+  var key: UInt32
+  var cursor: SplitCursor
 }
 
 private func queuePointer(_ handle: OpaquePointer) -> QueuePointer {
@@ -24,15 +34,18 @@ private func queuePointer(_ handle: OpaquePointer) -> QueuePointer {
 }
 
 private func bufferPointer(_ buffer: UnsafeMutablePointer<vireo_buffer>) -> BufferPointer {
-  // The buffer is large enough and aligned (checked in `vireo_queue_create`).
+  // The buffer is large enough and aligned (checked in `vireo_queue_create`); any bytes are a `TakenBuffer`.
   unsafe UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: TakenBuffer.self)
 }
 
-/// Whether a chain is in `buffer`, which may be as C left it.
-private func isHeld(_ buffer: UnsafeMutablePointer<vireo_buffer>) -> Bool {
-  // `isHeld` is the first field; any bytes are a UInt32.
-  unsafe UnsafeMutableRawPointer(buffer).load(as: UInt32.self) == 1
+/// Where the `DescriptorChain` of a buffer is that has one.
+private func chainPointer(_ buffer: BufferPointer) -> UnsafeMutablePointer<DescriptorChain> {
+  // Behind the `TakenBuffer`, as `vireo_queue_create` checks.
+  unsafe UnsafeMutableRawPointer(buffer).advanced(by: chainOffset)
+    .assumingMemoryBound(to: DescriptorChain.self)
 }
+
+private var chainOffset: Int { 24 }
 
 /// See vireo.h.
 @c(vireo_queue_storage_size)
@@ -48,7 +61,10 @@ public func queueCreate(
     storageSize >= MemoryLayout<DeviceVirtqueue>.stride, UInt(bitPattern: storage) & 15 == 0,
     maximumSize > 0, maximumSize <= maximumQueueSize, unsafe regionsAreValid(regions, regionCount)
   else { return VIREO_BAD_ARGUMENT }
-  precondition(MemoryLayout<TakenBuffer>.size <= MemoryLayout<vireo_buffer>.size, "vireo_buffer is too small")
+  precondition(
+    MemoryLayout<TakenBuffer>.size <= chainOffset
+      && chainOffset + MemoryLayout<DescriptorChain>.size <= MemoryLayout<vireo_buffer>.size,
+    "vireo_buffer is too small")
   // `GuestRegion` has the layout of `vireo_region` (three words; checked here), and the caller keeps it.
   precondition(
     unsafe MemoryLayout<GuestRegion>.size == MemoryLayout<vireo_region>.size, "vireo_region differs")
@@ -105,18 +121,39 @@ public func queueReset(_ queue: OpaquePointer?) -> vireo_status {
   return VIREO_OK
 }
 
+// The calls below do what is usual themselves, and leave the rest to functions that they end in.
+
 /// See vireo.h.
 @c(vireo_queue_next)
 public func queueNext(
   _ queue: OpaquePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?
 ) -> vireo_status {
-  guard let queue = unsafe queue, let buffer = unsafe buffer else { return VIREO_BAD_ARGUMENT }
+  guard let queue = unsafe queue else { return VIREO_BAD_ARGUMENT }
+  let pointer = unsafe queuePointer(queue)
+  guard let buffer = unsafe buffer else { return unsafe takeSpecial(pointer, nil) }
+  let taken = unsafe bufferPointer(buffer)
+  // Whatever the buffer held is overwritten.
+  guard unsafe pointer.pointee.take(&taken.pointee.cursor) else { return unsafe takeSpecial(pointer, buffer) }
+  unsafe taken.pointee.key = pointer.pointee.generation &- TakenBuffer.State.usual
+  return VIREO_OK
+}
+
+/// Begins a service call, or takes a buffer of a packed ring, or finds that there is none, or a fault.
+@inline(never)
+private func takeSpecial(
+  _ queue: QueuePointer, _ buffer: UnsafeMutablePointer<vireo_buffer>?
+) -> vireo_status {
+  guard let buffer = unsafe buffer else { return VIREO_BAD_ARGUMENT }
+  let taken = unsafe bufferPointer(buffer)
   do throws(DriverFault) {
-    let pointer = unsafe queuePointer(queue)
-    guard let chain = try unsafe pointer.pointee.next() else { return VIREO_EMPTY }
-    // Whatever the buffer held is overwritten: it has no destructor.
-    unsafe bufferPointer(buffer).initialize(
-      to: TakenBuffer(generation: pointer.pointee.generation, chain: chain))
+    guard try unsafe queue.pointee.hasAvailable() else { return VIREO_EMPTY }
+    if unsafe queue.pointee.take(&taken.pointee.cursor) {
+      unsafe taken.pointee.key = queue.pointee.generation &- TakenBuffer.State.usual
+      return VIREO_OK
+    }
+    guard let chain = try unsafe queue.pointee.next() else { return VIREO_EMPTY }
+    unsafe chainPointer(taken).initialize(to: chain)
+    unsafe taken.pointee.key = queue.pointee.generation &- TakenBuffer.State.packed
   } catch {
     return status(error)
   }
@@ -129,24 +166,73 @@ public func bufferNext(
   _ queue: OpaquePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?,
   _ element: UnsafeMutablePointer<vireo_element>?
 ) -> vireo_status {
-  guard let queue = unsafe queue, let buffer = unsafe buffer, let element = unsafe element else {
-    return VIREO_BAD_ARGUMENT
-  }
+  let walked = unsafe bufferWalk(queue, buffer, element)
+  return walked >= 0 ? VIREO_OK : vireo_status(rawValue: UInt32(truncatingIfNeeded: 0 &- walked))
+}
+
+/// See vireo.h.
+@c(vireo_buffer_walk)
+public func bufferWalk(
+  _ queue: OpaquePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?,
+  _ element: UnsafeMutablePointer<vireo_element>?
+) -> Int32 {
+  guard let queue = unsafe queue else { return walkSpecial(nil, nil, nil) }
   let pointer = unsafe queuePointer(queue)
+  guard let buffer = unsafe buffer else { return unsafe walkSpecial(pointer, nil, nil) }
   let taken = unsafe bufferPointer(buffer)
-  guard unsafe isHeld(buffer), unsafe taken.pointee.generation == pointer.pointee.generation
-  else { return VIREO_WRONG_STATE }
-  do throws(DriverFault) {
-    guard let next = try unsafe taken.pointee.chain.nextDescriptor(pointer.pointee) else {
-      return VIREO_EMPTY
-    }
-    unsafe element.pointee = vireo_element(
-      guest_address: next.range.address, host: next.range.host, byte_count: next.range.byteCount,
-      device_writable: next.isDeviceWritable ? 1 : 0)
-  } catch {
-    return status(error)
+  guard unsafe taken.pointee.key == pointer.pointee.generation else {
+    return unsafe walkSpecial(pointer, buffer, element)
   }
-  return VIREO_OK
+  guard let element = unsafe element else { return unsafe walkSpecial(pointer, buffer, nil) }
+  let outcome = unsafe taken.pointee.cursor.walk(pointer.pointee) {
+    unsafe element.pointee = vireo_element($0)
+    return false
+  }
+  if outcome == .stopped { return 1 }
+  guard outcome == .ended else { return unsafe walkSpecial(pointer, buffer, element) }
+  unsafe taken.pointee.key &-= TakenBuffer.State.ended
+  return 0
+}
+
+/// The next element of a buffer that is not usual, or none, or a fault; also finds what argument is wrong.
+@inline(never)
+private func walkSpecial(
+  _ queue: QueuePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?,
+  _ element: UnsafeMutablePointer<vireo_element>?
+) -> Int32 {
+  guard let queue = unsafe queue, let buffer = unsafe buffer, let element = unsafe element else {
+    return failure(VIREO_BAD_ARGUMENT)
+  }
+  let taken = unsafe bufferPointer(buffer)
+  let chain = unsafe chainPointer(taken)
+  switch unsafe queue.pointee.generation &- taken.pointee.key {
+  case TakenBuffer.State.usual:
+    unsafe chain.initialize(to: DescriptorChain(taken.pointee.cursor))
+    unsafe taken.pointee.key = queue.pointee.generation &- TakenBuffer.State.special
+  case TakenBuffer.State.special, TakenBuffer.State.packed: break
+  case TakenBuffer.State.ended: return failure(VIREO_EMPTY)
+  default: return failure(VIREO_WRONG_STATE)
+  }
+  do throws(DriverFault) {
+    guard let next = try unsafe chain.pointee.nextDescriptor(queue.pointee) else {
+      return failure(VIREO_EMPTY)
+    }
+    unsafe element.pointee = vireo_element(next)
+  } catch {
+    return failure(status(error))
+  }
+  return unsafe chain.pointee.isAtEnd ? 0 : 1
+}
+
+private func failure(_ status: vireo_status) -> Int32 { 0 &- Int32(truncatingIfNeeded: status.rawValue) }
+
+extension vireo_element {
+  @inline(__always)
+  fileprivate init(_ descriptor: Descriptor) {
+    unsafe self.init(
+      guest_address: descriptor.range.address, host: descriptor.range.host,
+      byte_count: descriptor.range.byteCount, device_writable: descriptor.isDeviceWritable ? 1 : 0)
+  }
 }
 
 /// See vireo.h.
@@ -154,15 +240,31 @@ public func bufferNext(
 public func queueUse(
   _ queue: OpaquePointer?, _ buffer: UnsafeMutablePointer<vireo_buffer>?, _ written: UInt32
 ) -> vireo_status {
-  guard let queue = unsafe queue, let buffer = unsafe buffer else { return VIREO_BAD_ARGUMENT }
-  guard unsafe isHeld(buffer) else { return VIREO_WRONG_STATE }
+  guard let queue = unsafe queue else { return VIREO_BAD_ARGUMENT }
   let pointer = unsafe queuePointer(queue)
-  let taken = unsafe bufferPointer(buffer).move()
-  // The chain was moved out, so the storage is free to say so.
-  unsafe UnsafeMutableRawPointer(buffer).storeBytes(of: 0, as: UInt32.self)
-  guard unsafe taken.generation == pointer.pointee.generation else { return VIREO_WRONG_STATE }
+  guard let buffer = unsafe buffer else { return unsafe useSpecial(pointer, nil, 0) }
+  let taken = unsafe bufferPointer(buffer)
+  let state = unsafe pointer.pointee.generation &- taken.pointee.key
+  guard state <= TakenBuffer.State.special else { return unsafe useSpecial(pointer, buffer, written) }
+  unsafe taken.pointee.key = 0
+  unsafe pointer.pointee.use(taken.pointee.cursor, written: written)
+  return VIREO_OK
+}
+
+/// Uses a buffer of a packed ring; refuses one that is none, or of an earlier life of the queue.
+@inline(never)
+private func useSpecial(
+  _ queue: QueuePointer, _ buffer: UnsafeMutablePointer<vireo_buffer>?, _ written: UInt32
+) -> vireo_status {
+  guard let buffer = unsafe buffer else { return VIREO_BAD_ARGUMENT }
+  let taken = unsafe bufferPointer(buffer)
+  guard unsafe queue.pointee.generation &- taken.pointee.key == TakenBuffer.State.packed else {
+    return VIREO_WRONG_STATE
+  }
+  unsafe taken.pointee.key = 0
   do throws(DriverFault) {
-    try unsafe pointer.pointee.use(taken.chain, written: written)
+    // No longer to be had from the buffer, whose key says so.
+    try unsafe queue.pointee.use(chainPointer(taken).move(), written: written)
   } catch {
     return status(error)
   }

@@ -20,6 +20,7 @@
 
 static unsigned checks;
 static unsigned char memory[8192] __attribute__((aligned(4096)));
+static unsigned char second[64] __attribute__((aligned(16)));
 
 enum { DESCRIPTORS = 0, AVAILABLE = 1024, USED = 2048, DATA = 4096 };
 
@@ -73,6 +74,111 @@ static void serve(vireo_queue *queue) {
   CHECK(vireo_queue_end_service(queue) == VIREO_NOTIFY);
   CHECK(get16(USED + 2) == 1 && get16(USED + 4) == 3 && get16(USED + 8) == 4);
   CHECK(memcmp(memory + DATA + 64, "pong", 4) == 0);
+}
+
+/* The walk tells whether another element follows, through tables and other regions too. `rest` is behind the
+ * memory that has the rings. */
+static void walk(vireo_queue *queue, unsigned char *rest) {
+  vireo_buffer buffer = {{0}};
+  vireo_element element;
+  unsigned i;
+  CHECK(vireo_queue_make_ready(queue, SIZE, GUEST + DESCRIPTORS, GUEST + AVAILABLE, GUEST + USED,
+                               VIREO_F_VERSION_1 | VIREO_F_INDIRECT_DESC) == VIREO_OK);
+  memset(memory, 0, sizeof memory);
+  put_descriptor(0, GUEST + DATA, 4, 1, 1);
+  put_descriptor(1, GUEST + sizeof memory + 16, 5, 3, 2); /* in the second region */
+  put_descriptor(2, GUEST + DATA, 6, 2, 0);
+  put_descriptor(4, GUEST + DATA, 64, 4, 0); /* a table of four entries, of which three are linked */
+  for (i = 0; i < 4; i++) put_descriptor(256 + i, GUEST + DATA + 100 * i, 10 + i, i < 2 ? 1 : 0, i + 1);
+  make_available(0);
+  make_available(4);
+  make_available(2);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_WRONG_STATE);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, NULL) == -VIREO_BAD_ARGUMENT);
+  CHECK(vireo_buffer_walk(queue, NULL, &element) == -VIREO_BAD_ARGUMENT);
+  CHECK(vireo_buffer_walk(NULL, &buffer, &element) == -VIREO_BAD_ARGUMENT);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 1);
+  CHECK(element.byte_count == 4 && element.host == memory + DATA && element.device_writable == 0);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 1);
+  CHECK(element.byte_count == 5 && element.host == rest + 16 && element.device_writable == 1);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 0);
+  CHECK(element.byte_count == 6 && element.device_writable == 1);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_EMPTY);
+  CHECK(vireo_queue_use(queue, &buffer, 11) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_WRONG_STATE);
+
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  for (i = 0; i < 3; i++) {
+    CHECK(vireo_buffer_walk(queue, &buffer, &element) == (i < 2));
+    CHECK(element.byte_count == 10 + i && element.guest_address == GUEST + DATA + 100 * i);
+  }
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_EMPTY);
+  CHECK(vireo_buffer_next(queue, &buffer, &element) == VIREO_EMPTY);
+  CHECK(vireo_queue_use(queue, &buffer, 0) == VIREO_OK);
+
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 0);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_EMPTY);
+  CHECK(vireo_queue_use(queue, &buffer, 6) == VIREO_OK);
+  CHECK(vireo_queue_end_service(queue) == VIREO_NOTIFY);
+  CHECK(get16(USED + 2) == 3 && get16(USED + 4) == 0 && get16(USED + 12) == 4 && get16(USED + 20) == 2);
+  CHECK(get16(USED + 8) == 11 && get16(USED + 24) == 6);
+}
+
+static void put_packed(unsigned index, uint32_t length, unsigned id, unsigned flags) {
+  put_descriptor(index, GUEST + DATA, length, id, flags);
+}
+
+/* A packed ring behind the same calls. */
+static void serve_packed(vireo_queue *queue) {
+  vireo_buffer buffer = {{0}};
+  vireo_element element;
+  CHECK(vireo_queue_make_ready(queue, SIZE, GUEST + DESCRIPTORS, GUEST + AVAILABLE, GUEST + USED,
+                               VIREO_F_VERSION_1 | VIREO_F_RING_PACKED) == VIREO_OK);
+  memset(memory, 0, sizeof memory);
+  put_packed(0, 7, 0, 0x81); /* available, and another one follows */
+  put_packed(1, 8, 5, 0x82);
+  put_packed(2, 9, 6, 0x80);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 1 && element.byte_count == 7);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 0 && element.byte_count == 8);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_EMPTY);
+  CHECK(vireo_queue_use(queue, &buffer, 8) == VIREO_OK);
+  CHECK(vireo_queue_use(queue, &buffer, 8) == VIREO_WRONG_STATE);
+  /* Not walked at all: the library finds its end. */
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_queue_use(queue, &buffer, 0) == VIREO_OK);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_EMPTY);
+  CHECK(vireo_queue_end_service(queue) == VIREO_NOTIFY);
+  CHECK(get16(12) == 5 && get16(14) == 0x8082 && get16(8) == 8);
+  CHECK(get16(44) == 6 && get16(46) == 0x8080);
+}
+
+/* What a walk has found wrong stays so, and the buffer can still be used. */
+static void end_early(vireo_queue *queue) {
+  vireo_buffer buffer = {{0}};
+  vireo_element element;
+  CHECK(ready(queue) == VIREO_OK);
+  put_descriptor(0, GUEST + DATA, 1, 1, 0); /* a loop */
+  put_descriptor(1, GUEST + DATA, 1, 3, 2);
+  put_descriptor(2, GUEST + DATA, 1, 0, 0);
+  put_descriptor(3, GUEST + DATA, 1, 1, SIZE);
+  make_available(0);
+  make_available(1);
+  make_available(3);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  while (vireo_buffer_next(queue, &buffer, &element) == VIREO_OK) {}
+  CHECK(vireo_buffer_next(queue, &buffer, &element) == VIREO_CHAIN_TOO_LONG);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_CHAIN_TOO_LONG);
+  CHECK(vireo_queue_use(queue, &buffer, 0) == VIREO_OK);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == 1);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_READABLE_AFTER_WRITABLE);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) < 0);
+  CHECK(vireo_queue_next(queue, &buffer) == VIREO_OK);
+  CHECK(vireo_buffer_walk(queue, &buffer, &element) == -VIREO_INDEX_OUT_OF_RANGE);
+  CHECK(vireo_buffer_next(queue, &buffer, &element) == VIREO_INDEX_OUT_OF_RANGE);
 }
 
 /* What a hostile driver writes comes back as a status, and the queue works again after a reset. */
@@ -130,7 +236,16 @@ int main(void) {
   CHECK(vireo_queue_use(queue, &buffer, 0) == VIREO_WRONG_STATE);
   serve(queue);
   survive(queue);
+  end_early(queue);
+  serve_packed(queue);
   CHECK(vireo_queue_reset(queue) == VIREO_OK);
+  regions[1].guest_address = GUEST + sizeof memory;
+  regions[1].byte_count = sizeof second;
+  regions[1].host = second;
+  CHECK(vireo_queue_create(storage, size, regions, 2, 256, &queue) == VIREO_OK);
+  walk(queue, second);
+  serve(queue);
+  survive(queue);
   free(storage);
   printf("C interface: %u checks passed\n", checks);
   return 0;

@@ -58,7 +58,7 @@ extern "C" {
 #endif
 
 #define VIREO_VERSION_MAJOR 0
-#define VIREO_VERSION_MINOR 2
+#define VIREO_VERSION_MINOR 3
 
 /* The version of the library: the major version times 65536, plus the minor version. */
 uint32_t vireo_version(void);
@@ -147,6 +147,10 @@ vireo_status vireo_queue_next(vireo_queue *queue, vireo_buffer *buffer);
 
 /* The next element of a buffer, or VIREO_EMPTY after the last. */
 vireo_status vireo_buffer_next(const vireo_queue *queue, vireo_buffer *buffer, vireo_element *element);
+
+/* The same, and whether another element follows: 1, or 0 with the last one, which spares a call. A negative
+ * result is a vireo_status with its sign changed: what vireo_buffer_next would have returned. */
+int32_t vireo_buffer_walk(const vireo_queue *queue, vireo_buffer *buffer, vireo_element *element);
 
 /* Marks a buffer as used, `written` bytes of it having been written from the start of its device-writable
  * part. Any order. The driver sees it after vireo_queue_end_service. */

@@ -26,26 +26,25 @@ extension BlockDevice where Backend: ~Copyable {
         heldQueues |= 1 << UInt64(index)
         return
       }
-      guard var chain = try context.queues[index].next() else { return }
-      try request.take(&chain, context.queues[index])
+      guard try context.queues[index].hasAvailable() else { return }
+      guard let chain = try request.take(from: &context.queues[index]) else { return }
       let slot = slots.free
-      let outcome = execute(slots.tag(slot), context.features)
-      byteCount += request.workByteCount
+      let tag = slots.tag(slot)
+      let outcome =
+        request.hasHeader && request.header.type == .read ? read(tag) : execute(tag, context.features)
+      byteCount &+= request.workByteCount
       switch outcome {
       case .done(let status):
         if isInOrder && slots.holdsAny(of: index) {
-          let parked = try context.queues[index].park(chain)
-          slots.hold(parked, at: slot, queue: index, request, result: status)
+          slots.hold(chain, at: slot, queue: index, request, result: status)
         } else {
           BlockSlots.write(status, to: request.status)
-          try context.queues[index].use(chain, written: request.writtenByteCount)
+          context.queues[index].use(chain, written: request.writtenByteCount)
         }
       case .pending:
-        let parked = try context.queues[index].park(chain)
-        slots.hold(parked, at: slot, queue: index, request, result: nil)
+        slots.hold(chain, at: slot, queue: index, request, result: nil)
       case .busy:
-        let parked = try context.queues[index].park(chain)
-        context.queues[index].giveBack(parked)
+        context.queues[index].giveBack(chain)
         heldQueues |= 1 << UInt64(index)
         return
       }
@@ -53,12 +52,13 @@ extension BlockDevice where Backend: ~Copyable {
     }
   }
 
+  /// Anything but a read.
+  @inline(never)
   private mutating func execute(_ tag: UInt32, _ features: Features) -> BlockOutcome {
     guard request.hasHeader else {
       request.zeroWritable()
       return .done(.inputOutputError)
     }
-    if request.header.type == .read { return read(tag) }
     if request.header.type == .getID {
       return .done(request.answer(properties.identifier.bytes) ? .ok : .inputOutputError)
     }
@@ -80,6 +80,7 @@ extension BlockDevice where Backend: ~Copyable {
     }
   }
 
+  @inline(__always)
   private mutating func read(_ tag: UInt32) -> BlockOutcome {
     guard request.fits(request.writableByteCount, backend.sectorCount) else {
       request.zeroWritable()

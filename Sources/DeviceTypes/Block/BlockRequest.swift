@@ -7,7 +7,7 @@ import Wire
 
 /// A request taken apart: header, data and status, wherever the driver cut its descriptors (§2.7.4.1).
 struct BlockRequest: ~Copyable {
-  /// Data segments that fit: the longest chain of our queues, for every descriptor gives at most one.
+  /// Segments that fit: the longest chain of our queues, for every descriptor gives at most one.
   static var segmentLimit: Int { 128 }
   /// Ranges of one discard, write zeroes or secure erase request that fit.
   static var rangeLimit: Int { 16 }
@@ -23,8 +23,9 @@ struct BlockRequest: ~Copyable {
   var writableByteCount: UInt32 = 0
   /// The status byte.
   var status = GuestRange.empty
-  /// Device-readable segments first; `readableCount` of them, `count` in all.
+  /// Device-readable segments up to `readableCount`, `count` in all. The data begins at `first`.
   var segments = [128 of GuestRange](repeating: .empty)
+  var first = 0
   var readableCount = 0
   var count = 0
   var ranges = [16 of BlockRange](repeating: BlockRange(sector: 0, sectorCount: 0))
@@ -40,7 +41,7 @@ struct BlockRequest: ~Copyable {
   /// The device-readable data.
   var readable: Span<GuestRange> {
     @inline(__always) @_lifetime(borrow self)
-    get { segments.span.extracting(0..<readableCount) }
+    get { segments.span.extracting(first..<readableCount) }
   }
 
   /// The device-writable data.
@@ -50,72 +51,120 @@ struct BlockRequest: ~Copyable {
   }
 
   /// What goes into the used ring: every device-writable byte is written, the status last.
-  var writtenByteCount: UInt32 { writableByteCount + 1 }
+  var writtenByteCount: UInt32 { writableByteCount &+ 1 }
 
-  /// Walks the whole chain. Throws `.bufferTooShort` when there is no room for a status, and what the walk
-  /// throws; nothing was written to guest memory then.
+  /// Takes the next buffer of `queue`, which has one, and walks all of it; nil if it is gone. Throws `.bufferTooShort`
+  /// when there is no room for a status, and what the walk throws; nothing was written to guest memory then.
   @inline(never)
-  mutating func take(
-    _ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
-  ) throws(DriverFault) {
-    var bytes = ByteArray<16>()
-    var headerCount: UInt32 = 0
-    var writable: UInt32 = 0
-    readableByteCount = 0
+  mutating func take(from queue: inout DeviceVirtqueue) throws(DriverFault) -> ParkedChain? {
+    var cursor = SplitCursor()
+    guard queue.take(&cursor) else { return try takeChain(from: &queue) }
+    let start = cursor
+    var index = 0
+    var readableIndex = 0
+    var walked: UInt32 = 0
+    var readable: UInt32 = 0
+    let outcome = cursor.walk(queue) { element in
+      segments[index] = element.range
+      if element.range.byteCount != 0 { index += 1 }
+      walked &+= element.range.byteCount
+      if !element.isDeviceWritable {
+        readableIndex = index
+        readable = walked
+      }
+      return index < Self.segmentLimit
+    }
+    // From the start again, by the way that knows everything.
+    guard outcome == .ended else { return try takeAgain(start, from: &queue) }
+    readableCount = readableIndex
+    count = index
+    try divide(walked, readable: readable)
+    return queue.park(cursor)
+  }
+
+  /// The same for a queue that is not split.
+  @inline(never)
+  private mutating func takeChain(from queue: inout DeviceVirtqueue) throws(DriverFault) -> ParkedChain? {
+    guard let chain = try queue.next() else { return nil }
+    return try take(chain, from: &queue)
+  }
+
+  /// The same for a buffer that is not usual.
+  @inline(never)
+  private mutating func takeAgain(
+    _ cursor: SplitCursor, from queue: inout DeviceVirtqueue
+  ) throws(DriverFault) -> ParkedChain? {
+    try take(DescriptorChain(cursor), from: &queue)
+  }
+
+  @inline(never)
+  private mutating func take(
+    _ taken: consuming DescriptorChain, from queue: inout DeviceVirtqueue
+  ) throws(DriverFault) -> ParkedChain? {
+    var chain = taken
     readableCount = 0
     count = 0
     try chain.forEachDescriptor(queue) { (descriptor) throws(DriverFault) in
-      var range = descriptor.range
-      if headerCount < 16 && !descriptor.isDeviceWritable {
-        range = Self.takeHeader(from: range, &bytes, &headerCount)
-      }
-      if range.byteCount == 0 { return }
-      guard count < Self.segmentLimit else { throw .chainTooLong }
-      segments[count] = range
+      if descriptor.range.byteCount == 0 { return }
+      guard UInt(bitPattern: count) < UInt(Self.segmentLimit) else { throw .chainTooLong }
+      segments[count] = descriptor.range
       count += 1
-      // The sums cannot overflow: the walk bounds the whole chain to less than 2^32 bytes.
-      if descriptor.isDeviceWritable {
-        writable &+= range.byteCount
-      } else {
-        readableByteCount &+= range.byteCount
-        readableCount = count
-      }
+      if !descriptor.isDeviceWritable { readableCount = count }
     }
-    hasHeader = headerCount == 16
-    header = BlockRequestHeader(bytes)
-    guard writable > 0 else { throw .bufferTooShort }
-    writableByteCount = writable - 1
-    workByteCount = UInt64(readableByteCount) + UInt64(writable)
-    splitOffStatus()
+    let readable = chain.walkedReadableByteCount
+    try divide(readable &+ chain.walkedWritableByteCount, readable: readable)
+    return try queue.park(chain)
   }
 
-  /// Moves the next bytes of the header, as many as are there, and returns what is left of `range`.
+  /// Tells header, data and status apart in a buffer of `byteCount` bytes, `readable` of them device-readable.
   @inline(__always)
-  private static func takeHeader(
-    from range: GuestRange, _ bytes: inout ByteArray<16>, _ count: inout UInt32
-  ) -> GuestRange {
-    let part = min(16 - count, range.byteCount)
-    var target = bytes.mutableBytes
-    if part == 16 {
-      range.copyOut(to: &target)
-    } else {
-      var piece = target._mutatingExtracting(Int(count)..<Int(count + part))
-      range.prefix(part).copyOut(to: &piece)
+  private mutating func divide(_ byteCount: UInt32, readable: UInt32) throws(DriverFault) {
+    guard _fastPath(byteCount > readable) else { throw .bufferTooShort }
+    writableByteCount = byteCount &- readable &- 1
+    splitOffHeader(readable)
+    splitOffStatus()
+    workByteCount = UInt64(readableByteCount) &+ UInt64(byteCount &- readable)
+  }
+
+  /// The header is the first 16 device-readable bytes.
+  @inline(__always)
+  private mutating func splitOffHeader(_ readable: UInt32) {
+    hasHeader = readable >= 16
+    guard _fastPath(hasHeader) else {
+      readableByteCount = 0
+      first = readableCount
+      return
     }
-    count += part
-    return range.dropFirst(part)
+    readableByteCount = readable &- 16
+    let head = segments[0]
+    guard _fastPath(head.byteCount >= 16) else { return gatherHeader() }
+    var bytes = ByteArray<16>()
+    var target = bytes.mutableBytes
+    head.prefix(16).copyOut(to: &target)
+    header = BlockRequestHeader(bytes)
+    first = head.byteCount == 16 ? 1 : 0
+    if _slowPath(first == 0) { segments[0] = head.dropFirst(16) }
+  }
+
+  /// A header in several segments.
+  @inline(never)
+  private mutating func gatherHeader() {
+    var index = 0
+    var offset: UInt32 = 0
+    header = BlockRequestHeader(nextBytes(&index, &offset))
+    if offset != 0 { segments[index] = segments[index].dropFirst(offset) }
+    first = index
   }
 
   /// The status is the last device-writable byte.
   @inline(__always)
   private mutating func splitOffStatus() {
-    let last = segments[count - 1]
-    status = last.dropFirst(last.byteCount - 1)
-    if last.byteCount == 1 {
-      count -= 1
-    } else {
-      segments[count - 1] = last.prefix(last.byteCount - 1)
-    }
+    let index = count &- 1
+    let last = segments[index]
+    // No segment is empty.
+    let rest = last.byteCount &- 1
+    status = last.dropFirst(rest)
+    if rest == 0 { count = index } else { segments[index] = last.prefix(rest) }
   }
 
   /// Fills the device-writable data with `bytes` and then zeros. Returns false, and writes only zeros, when
@@ -160,7 +209,7 @@ struct BlockRequest: ~Copyable {
       total <= Int(limits.rangeCount)
     else { return .inputOutputError }
     let known = header.type == .writeZeroes ? BlockRange.unmap : 0
-    var index = 0
+    var index = first
     var offset: UInt32 = 0
     for i in 0..<total {
       let range = BlockRange(nextBytes(&index, &offset))

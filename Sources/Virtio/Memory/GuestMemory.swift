@@ -34,6 +34,8 @@ public struct GuestMemory {
   @usableFromInline let first: GuestRegion
   /// Address behind the first region's last byte: 0 when that is the last of all.
   @usableFromInline let end: UInt64
+  /// Host address behind the first region's last byte.
+  @usableFromInline let hostEnd: UnsafeMutableRawPointer
   @usableFromInline let others: UnsafePointer<GuestRegion>?
   @usableFromInline let otherCount: Int
 
@@ -42,6 +44,7 @@ public struct GuestMemory {
   public init(_ region: GuestRegion) {
     first = region
     end = region.address &+ region.byteCount
+    unsafe hostEnd = region.host + Int(region.byteCount)
     unsafe others = nil
     otherCount = 0
   }
@@ -65,6 +68,7 @@ public struct GuestMemory {
     }
     unsafe first = regions[0]
     end = first.address &+ first.byteCount
+    unsafe hostEnd = first.host + Int(first.byteCount)
     unsafe others = regions.baseAddress! + 1
     otherCount = regions.count - 1
   }
@@ -74,10 +78,13 @@ public struct GuestMemory {
   /// Whether the `byteCount` bytes at guest `address` lie wholly within the first region.
   @inlinable @inline(always)
   func isInFirst(_ address: UInt64, byteCount: UInt64) -> Bool {
-    // What is left of the region from there on; more than all of it for an address outside.
-    let rest = end &- address
+    let rest = restOfFirst(address)
     return rest <= first.byteCount && byteCount <= rest
   }
+
+  /// What is left of the first region from guest `address` on; more than all of it for an address outside.
+  @inlinable @inline(always)
+  func restOfFirst(_ address: UInt64) -> UInt64 { end &- address }
 
   /// The `byteCount` bytes at guest `address`, which are in the first region.
   @inlinable @inline(always)
@@ -85,7 +92,18 @@ public struct GuestMemory {
     // In bounds of the region, whose owner promised the mapping.
     unsafe GuestRange(
       address: address, byteCount: byteCount,
-      host: first.host + Int(truncatingIfNeeded: address &- first.address))
+      host: hostEnd + Int(truncatingIfNeeded: 0 &- restOfFirst(address)))
+  }
+
+  /// The element that `raw` describes, which begins `rest` bytes before the end of the first region and is in
+  /// it.
+  @inlinable @inline(always)
+  func element(_ raw: RawDescriptor, rest: UInt64, isDeviceWritable: Bool) -> Descriptor {
+    // As above.
+    unsafe Descriptor(
+      range: GuestRange(
+        address: raw.address, byteCount: raw.length, host: hostEnd + Int(truncatingIfNeeded: 0 &- rest)),
+      isDeviceWritable: isDeviceWritable)
   }
 
   /// The `byteCount` bytes at guest `address`, checked to lie wholly within one region.

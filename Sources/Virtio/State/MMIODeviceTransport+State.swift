@@ -91,7 +91,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       writeStatus(0)
       throw error
     }
-    if isLive { markReadyQueuesPending() }
+    if isLive { pendingQueues |= readyQueues }
     if interruptStatus != 0 { line.setAsserted(true) }
   }
 
@@ -154,6 +154,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     } catch {
       throw .malformed
     }
+    readyQueues |= 1 << UInt64(i)
     try queues[i].resume(at: position)
     queues[i].isPaused = isSuspended
   }

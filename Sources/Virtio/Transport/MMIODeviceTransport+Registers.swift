@@ -29,10 +29,12 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// Ignored for a queue that does not exist.
   public mutating func availableBuffer(queue index: Int) {
     guard index >= 0, index < queueCount, isLive, queues[index].isReady else { return }
+    let bit: UInt64 = 1 << UInt64(index)
     if defersNotifications {
-      pendingQueues |= 1 << UInt64(index)
+      pendingQueues |= bit
     } else {
-      process(queue: index)
+      pendingQueues &= ~bit
+      serve(queue: index)
     }
   }
 
@@ -128,6 +130,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     do throws(DriverFault) {
       guard let size = UInt16(exactly: settings[i].size) else { throw .invalidQueueSize }
       try queues[i].makeReady(size: size, at: settings[i].addresses, features: driverFeatures)
+      readyQueues |= 1 << UInt64(i)
       queues[i].isPaused = isSuspending
     } catch {
       fail(error)
@@ -137,6 +140,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// §4.2.2.2, §2.6.1: no more use of the queue; reads back as stopped once the backend let go of it.
   private mutating func stopQueue(_ i: Int) {
     queues[i].reset()
+    readyQueues &= ~(1 << UInt64(i))
     pendingQueues &= ~(1 << UInt64(i))
     device.resetQueue(i)
     stoppingQueues |= 1 << UInt64(i)

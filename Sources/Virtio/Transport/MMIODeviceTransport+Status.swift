@@ -43,17 +43,14 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     let changed = context.configurationChanged
     finishCall(nil, configurationChanged: changed)
     // Buffers may have been made available before, without notifications (§3.1.1).
-    markReadyQueuesPending()
+    pendingQueues |= readyQueues
     if !defersNotifications { _ = run() }
-  }
-
-  mutating func markReadyQueuesPending() {
-    for i in 0..<queueCount where queues[i].isReady { pendingQueues |= 1 << UInt64(i) }
   }
 
   private mutating func beginReset() {
     device.reset()
     for i in 0..<queueCount { queues[i].reset() }
+    readyQueues = 0
     pendingQueues = 0
     isResetting = true
     finishResets()
@@ -106,7 +103,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       owesConfigurationChange = false
       raise(MMIOInterrupt.configurationChange)
     }
-    markReadyQueuesPending()
+    pendingQueues |= readyQueues
     if !defersNotifications { _ = run() }
   }
 }

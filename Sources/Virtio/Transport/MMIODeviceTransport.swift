@@ -26,6 +26,8 @@ public struct MMIODeviceTransport<
   var settings: [queueCount of QueueSettings]
   let transportFeatures: Features
   let withheldFeatures: Features
+  /// One bit a queue: it is ready, or was when a fault stopped it.
+  var readyQueues: UInt64 = 0
   /// One bit a queue: buffers wait that no further notification will announce.
   var pendingQueues: UInt64 = 0
   /// One bit a queue: a stop or reset waits for the backend.
@@ -133,6 +135,12 @@ public struct MMIODeviceTransport<
   mutating func process(queue index: Int) {
     pendingQueues &= ~(1 << UInt64(index))
     guard isLive, queues[index].isReady else { return }
+    serve(queue: index)
+  }
+
+  /// Has the device serve queue `index`, which is ready and live.
+  @inline(never)
+  mutating func serve(queue index: Int) {
     var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)
     var broken: DriverFault?
     do throws(DriverFault) { try device.process(queue: index, &context) } catch { broken = error }
@@ -144,7 +152,10 @@ public struct MMIODeviceTransport<
   mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
     if let broken { return fail(broken) }
     var usedBuffer = false
-    for i in 0..<queueCount {
+    var todo = readyQueues
+    while todo != 0 {
+      let i = todo.trailingZeroBitCount
+      todo &= todo &- 1
       if queues[i].endService() || queues[i].needsService { pendingQueues |= 1 << UInt64(i) }
       queues[i].needsService = false
       if queues[i].notificationIsDue {

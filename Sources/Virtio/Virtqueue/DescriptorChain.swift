@@ -40,9 +40,19 @@ public struct DescriptorChain: ~Copyable {
     head = 0
   }
 
+  /// Whether the last element was walked, as far as the driver has said: a table or a fault may follow.
+  public var isAtEnd: Bool {
+    if case .ended = walk.source { return rest == nil }
+    return false
+  }
+
   /// How many device-writable bytes the elements have that were walked so far.
   @inline(always)
   public var walkedWritableByteCount: UInt32 { walk.byteCount &- walk.readableByteCount }
+
+  /// How many device-readable bytes the elements have that were walked so far.
+  @inline(always)
+  public var walkedReadableByteCount: UInt32 { walk.readableByteCount }
 
   /// The next element, or nil after the last. What `read` or `write` left of a descriptor comes first.
   ///

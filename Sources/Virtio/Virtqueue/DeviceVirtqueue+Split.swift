@@ -24,9 +24,9 @@ extension DeviceVirtqueue {
   @inlinable @inline(always)
   mutating func useSplit(id: UInt16, written: UInt32) {
     // The release store of the index orders the element (§2.7.8.2).
-    let entry = SplitRing.usedEntry(nextUsed & lastIndex)
-    deviceArea.store32(UInt32(id), entry)
-    deviceArea.store32(written, entry + 4)
+    let slot = Int(usedWord & mask)
+    deviceArea.store32(UInt32(id), 4 + 8 * slot)
+    deviceArea.store32(written, 8 + 8 * slot)
     usedWord &+= 1
   }
 

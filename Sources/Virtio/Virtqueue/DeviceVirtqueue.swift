@@ -27,9 +27,16 @@ public struct QueueAddresses: Equatable, Sendable {
 ///
 /// It outlives a reset of its queue without harm: the queue then ignores it.
 public struct ParkedChain: ~Copyable {
-  let id: UInt16
-  let ringCount: UInt16
-  let generation: UInt32
+  @usableFromInline let id: UInt16
+  @usableFromInline let ringCount: UInt16
+  @usableFromInline let generation: UInt32
+
+  @inlinable @inline(always)
+  init(id: UInt16, ringCount: UInt16, generation: UInt32) {
+    self.id = id
+    self.ringCount = ringCount
+    self.generation = generation
+  }
 }
 
 /// The device side of one virtqueue.
@@ -91,8 +98,9 @@ public struct DeviceVirtqueue: ~Copyable {
   /// Where the ring was found to end and the next available buffer notification asked for, `UInt32.max` if
   /// nowhere. Asked again only at another position: a service that took nothing costs nothing.
   @usableFromInline var armedPosition: UInt32 = .max
-  /// Counts resets and stops, so that a buffer of an earlier life is recognised.
-  public internal(set) var generation: UInt32 = 0
+  /// Counts resets and stops in steps of 8 from 7, so that a buffer of an earlier life is recognised. Whoever
+  /// keeps it beside a buffer can tell 8 states of the buffer apart below it, and none of them is 0.
+  public internal(set) var generation: UInt32 = 7
 
   // Packed format only.
   /// AVAIL and USED bits that mark the next descriptor as available.
@@ -208,7 +216,7 @@ public struct DeviceVirtqueue: ~Copyable {
     nextUsed = 0
     publishedUsed = 0
     armedPosition = .max
-    generation &+= 1
+    generation &+= 8
     availableMark = DescriptorFlag.available
     usedMark = DescriptorFlag.available | DescriptorFlag.used
     inFlightDescriptors = 0
@@ -233,6 +241,7 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Whether `next()` would return a buffer.
+  @inline(__always)
   public mutating func hasAvailable() throws(DriverFault) -> Bool {
     if remaining == 0 {
       guard try refill() else { return false }
@@ -338,7 +347,7 @@ public struct DeviceVirtqueue: ~Copyable {
     remaining = 0
     isRefilled = true
     notificationIsDue = false
-    generation &+= 1
+    generation &+= 8
   }
 
   /// Reads the available index, once per service call. False when there is nothing to take.

@@ -28,7 +28,7 @@ void *vireo_driver_peer_make(struct vq_mem *m) {
   return driver;
 }
 
-/// A VMM in C over the public C interface: the same loop as in operations.c.
+/// A VMM in C over the public C interface, one call for each operation: the loop of operations.c.
 struct vireo_vmm {
   vireo_region region;
   vireo_queue *queue;
@@ -47,16 +47,22 @@ void *vireo_vmm_make(const struct vq_mem *m) {
   return vmm;
 }
 
+static inline void vmm_look(const vireo_element *element, uint64_t *sum, uint32_t *written) {
+  *sum += element->guest_address + element->byte_count;
+  if (element->device_writable) *written += element->byte_count;
+}
+
 uint32_t vireo_vmm_service(void *device, uint32_t budget, uint64_t *sum) {
   struct vireo_vmm *vmm = device;
   uint32_t count = 0;
   for (; count < budget && vireo_queue_next(vmm->queue, &vmm->buffer) == VIREO_OK; count++) {
     vireo_element element;
     uint32_t written = 0;
-    while (vireo_buffer_next(vmm->queue, &vmm->buffer, &element) == VIREO_OK) {
-      *sum += element.guest_address + element.byte_count;
-      if (element.device_writable) written += element.byte_count;
-    }
+    int32_t follows;
+    while ((follows = vireo_buffer_walk(vmm->queue, &vmm->buffer, &element)) > 0)
+      vmm_look(&element, sum, &written);
+    if (follows < 0) break;
+    vmm_look(&element, sum, &written);
     if (vireo_queue_use(vmm->queue, &vmm->buffer, written) != VIREO_OK) break;
   }
   if (vireo_queue_end_service(vmm->queue) & VIREO_NOTIFY) vmm->notifications++;
