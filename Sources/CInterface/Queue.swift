@@ -8,8 +8,8 @@ import Virtio
 private typealias QueuePointer = UnsafeMutablePointer<DeviceVirtqueue>
 private typealias BufferPointer = UnsafeMutablePointer<TakenBuffer>
 
-/// What a `vireo_buffer` begins with. All bytes zero means none: C starts it so, and it is so again after use,
-/// so that C cannot use a chain twice.
+/// What a `vireo_buffer` begins with. All bytes zero means none: C starts it so, and it is so again after
+/// use, so that C cannot use a chain twice.
 private struct TakenBuffer {
   /// How far the generation of the queue, when the buffer was taken, is above `key`.
   enum State {

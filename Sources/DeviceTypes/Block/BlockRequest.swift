@@ -53,8 +53,9 @@ struct BlockRequest: ~Copyable {
   /// What goes into the used ring: every device-writable byte is written, the status last.
   var writtenByteCount: UInt32 { writableByteCount &+ 1 }
 
-  /// Takes the next buffer of `queue`, which has one, and walks all of it; nil if it is gone. Throws `.bufferTooShort`
-  /// when there is no room for a status, and what the walk throws; nothing was written to guest memory then.
+  /// Takes the next buffer of `queue`, which has one, and walks all of it; nil if it is gone. Throws
+  /// `.bufferTooShort` when there is no room for a status, and what the walk throws; nothing was written to
+  /// guest memory then.
   @inline(never)
   mutating func take(from queue: inout DeviceVirtqueue) throws(DriverFault) -> ParkedChain? {
     var cursor = SplitCursor()
@@ -116,7 +117,8 @@ struct BlockRequest: ~Copyable {
     return try queue.park(chain)
   }
 
-  /// Tells header, data and status apart in a buffer of `byteCount` bytes, `readable` of them device-readable.
+  /// Tells header, data and status apart in a buffer of `byteCount` bytes, `readable` of them
+  /// device-readable.
   @inline(__always)
   private mutating func divide(_ byteCount: UInt32, readable: UInt32) throws(DriverFault) {
     guard _fastPath(byteCount > readable) else { throw .bufferTooShort }
