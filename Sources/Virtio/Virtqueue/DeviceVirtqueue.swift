@@ -244,6 +244,10 @@ public struct DeviceVirtqueue: ~Copyable {
   @inline(__always)
   public mutating func hasAvailable() throws(DriverFault) -> Bool {
     if remaining == 0 {
+      if isRefilled {
+        noteEnd()
+        return false
+      }
       guard try refill() else { return false }
     }
     if isPacked && !packedIsAvailable {

@@ -4,8 +4,8 @@
 /// Where the walk over one buffer of a split ring stands, as long as nothing about the buffer is special.
 ///
 /// `take` and `walk` do what is usual: descriptors in the ring, memory in the first region, no broken rule.
-/// Before anything else they stop; `DeviceVirtqueue.next()` and the `DescriptorChain`
-/// made of the cursor then go the long way, or find the fault.
+/// Before anything else they stop; `DeviceVirtqueue.next()` and the `DescriptorChain` made of the cursor then
+/// go the long way, or find the fault.
 public struct SplitCursor: BitwiseCopyable {
   /// Index of the next descriptor.
   @usableFromInline var index: UInt32 = 0
@@ -21,10 +21,6 @@ public struct SplitCursor: BitwiseCopyable {
   /// A cursor of no buffer.
   @inlinable @inline(always)
   public init() {}
-
-  /// Sum of the lengths of the elements walked so far.
-  @inlinable @inline(always)
-  public var walkedByteCount: UInt32 { byteCount }
 
   /// Calls `take` with the next elements, as long as they are usual, until it returns false or the last one
   /// was taken.
