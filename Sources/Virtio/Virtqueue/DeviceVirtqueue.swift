@@ -244,10 +244,6 @@ public struct DeviceVirtqueue: ~Copyable {
   @inline(__always)
   public mutating func hasAvailable() throws(DriverFault) -> Bool {
     if remaining == 0 {
-      if isRefilled {
-        noteEnd()
-        return false
-      }
       guard try refill() else { return false }
     }
     if isPacked && !packedIsAvailable {
@@ -289,11 +285,17 @@ public struct DeviceVirtqueue: ~Copyable {
     guard parked.generation == generation else { return }
     service &-= Service.parked
     if isPacked {
-      inFlightDescriptors &-= parked.ringCount
-      usePacked(id: parked.id, ringCount: parked.ringCount, written: written)
+      usePackedParked(parked.id, parked.ringCount, written)
     } else {
       useSplit(id: parked.id, written: written)
     }
+  }
+
+  /// Out of line, for the sake of those that call it.
+  @inline(never)
+  private mutating func usePackedParked(_ id: UInt16, _ ringCount: UInt16, _ written: UInt32) {
+    inFlightDescriptors &-= ringCount
+    usePacked(id: id, ringCount: ringCount, written: written)
   }
 
   /// Puts a parked buffer back as if it had not been taken. Only the buffer taken last can be given back,
