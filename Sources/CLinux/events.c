@@ -46,12 +46,18 @@ int clinux_clear(int fd) {
   return read(fd, &count, sizeof count) == sizeof count;
 }
 
-int clinux_termination_signals(void) {
+int clinux_signals(void) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
   int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   return fd < 0 ? -errno : fd;
+}
+
+int clinux_next_signal(int fd) {
+  struct signalfd_siginfo info;
+  return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }

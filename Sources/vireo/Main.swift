@@ -34,8 +34,9 @@ import Host
       --help          this text
 
     SIZE is a number of bytes, with K, M, G or T for powers of 1024. The process ends on SIGINT and SIGTERM,
-    with every write finished. After a VMM has disconnected, the next one can connect. A disk that was killed
-    can be started again under a VMM that connects again: nothing that its guest knows of is lost.
+    with every write finished; on SIGHUP a disk takes the size that its file has by then. After a VMM has
+    disconnected, the next one can connect. A disk that was killed can be started again under a VMM that
+    connects again: nothing that its guest knows of is lost.
 
     """
 

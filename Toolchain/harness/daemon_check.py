@@ -1,11 +1,14 @@
 """The acceptance of the daemon: a Linux guest in QEMU whose devices it serves, judged by Debian's own tools.
 
-Called by Toolchain/test.
+Called by Toolchain/test. Linux's driver of SCMI devices is in no kernel of Debian's: its row needs the kernel
+that Toolchain/guest --build makes, with `--kernel built`, and the device tree compiler dtc.
 """
 
 import argparse
 import os
 import random
+import shutil
+import signal
 import sys
 import threading
 import time
@@ -13,6 +16,7 @@ import time
 os.environ.setdefault("VIREO_IMAGE", "")
 
 import guest_machine
+import guests
 import guests_check
 import machine
 from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, DaemonMachine
@@ -21,7 +25,7 @@ from guests_check import SHELL, Checks, require
 # Which bus the front end is on, and the ring format.
 RUNS = (("mmio", "split"), ("pci", "packed"))
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
-        "tap", "privileges", "killed", "again", "ended")
+        "tap", "scmi", "privileges", "killed", "grown", "again", "ended")
 KILLS = 8
 
 
@@ -44,6 +48,13 @@ class DaemonChecks(Checks):
         """the guest starts and logs in"""
         super().start()
 
+    def root(self):
+        """login on hvc0, the daemon's disk is there"""
+        shell = self.first.shell
+        require(shell.check("cat /sys/class/tty/console/active").strip() == "hvc0", "the console is not hvc0")
+        require(shell.check("cat /sys/block/vda/serial").strip() == "vireo-daemon", "vda is another disk")
+        return shell.check("uname -r").strip()
+
     def queues(self):
         """disk and network have a queue, or a pair of them, for each CPU, and all are in use"""
         shell = self.first.shell
@@ -56,6 +67,21 @@ class DaemonChecks(Checks):
             shell.check(f"taskset -c {cpu} dd if=/dev/vda2 of=/dev/null bs=64k count=16 iflag=direct")
             shell.check(f"taskset -c {cpu} ping -c 3 -i 0.2 {self.site.address}")
         return f"{QUEUES} each"
+
+    def scmi(self):
+        """Linux's SCMI core probes the platform, and its drivers read clocks and sensors of the board"""
+        if not self.machine.scmi:
+            return "not with a kernel without its driver"
+        shell = self.first.shell
+        log = shell.check("dmesg | grep -i scmi")
+        require("SCMI Protocol v2.1 'Vireo:table' Firmware version 0x1" in log, f"no platform: {log}")
+        clocks = shell.check(f"{SHELL}scmi.sh clocks").split()
+        require({"cpu", "uart", "display"} <= set(clocks), f"the clocks are {clocks}")
+        for name, rate in (("cpu", 500_000_000), ("uart", 24_000_000), ("display", 74_250_000)):
+            line = shell.check(f"{SHELL}scmi.sh clock {name}")
+            require(str(rate) in line.split(), f"{name} has another rate: {line}")
+        require(shell.check(f"{SHELL}scmi.sh sensor cpu").strip() == "45000", "the sensor reads otherwise")
+        return f"{len(clocks)} clocks"
 
     def tap(self):
         """a tap interface: iperf3 both ways, with segmentation left to this machine"""
@@ -101,15 +127,24 @@ class DaemonChecks(Checks):
         require(killer.count >= KILLS, f"fio was over after {killer.count} kills")
         return f"{killer.count} times"
 
+    def grown(self):
+        """a file that grew is a larger disk once its daemon is told so, and the guest hears of it"""
+        size = os.path.getsize(self.first.disk) + (64 << 20)
+        os.truncate(self.first.disk, size)
+        self.machine.disk.process.send_signal(signal.SIGHUP)
+        waiting = ("for i in $(seq 100); do s=$(blockdev --getsize64 /dev/vda); "
+                   f"[ $s != {size} ] || break; sleep 0.2; done; echo $s")
+        found = int(self.first.shell.check(waiting))
+        require(found == size, f"the guest sees {found} bytes instead of {size}")
+        return f"{size >> 20} MiB"
+
     def again(self):
         """the guest reboots"""
         shell = self.first.shell
         position = self.first.console.position
         self.first.console.send("reboot\n")
         shell.login(position)
-        require("/dev/vda1 ext4" in shell.check("findmnt -n -o SOURCE,FSTYPE /").replace("  ", " "),
-                "the root is missing")
-        return ""
+        return self.root()
 
     def ended(self):
         """a daemon that is asked to end while the guest works ends well, and another takes over"""
@@ -152,10 +187,14 @@ def main():
     parser = argparse.ArgumentParser(prog="daemon_check.py", allow_abbrev=False)
     parser.add_argument("--only", default="", help="only the rows whose name contains this")
     parser.add_argument("--rings", choices=("split", "packed"), help="one ring format only")
+    parser.add_argument("--kernel", choices=guests.KERNELS, default="6.12", help="the guest's kernel; 6.12")
     parser.add_argument("--verbose", action="store_true", help="show the console")
     options = parser.parse_args()
+    if options.kernel == "built" and not shutil.which("dtc"):
+        print("error: --kernel built needs dtc, of the package device-tree-compiler", file=sys.stderr)
+        return 1
     try:
-        parts = guest_machine.Parts()
+        parts = guest_machine.Parts(guests.KERNELS[options.kernel])
     except machine.InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -166,7 +205,9 @@ def main():
         if options.rings in (None, rings):
             print(f"\033[1mvirtio-{bus}, {rings} rings\033[0m", flush=True)
             guests_check.run_rows(
-                lambda folder: DaemonMachine(parts, folder, bus=bus, rings=rings, echo=echo),
+                lambda folder: DaemonMachine(
+                    parts, folder, bus=bus, rings=rings, scmi=options.kernel == "built" and rings == "split",
+                    echo=echo),
                 Sizes(), rings, options.only, table, DaemonChecks, ROWS)
     print(f"\n{table.passed} passed, {table.failed} failed ({time.monotonic() - started:.0f} s)", flush=True)
     return 0 if table.passed and not table.failed else 1

@@ -87,16 +87,34 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
 
+# What tells Linux that there is a platform behind the SCMI device, and which of its protocols to use.
+SCMI_NODE = """
+  firmware { scmi {
+    compatible = "arm,scmi-virtio"; #address-cells = <1>; #size-cells = <0>;
+    protocol@11 { reg = <0x11>; #power-domain-cells = <1>; };
+    protocol@14 { reg = <0x14>; #clock-cells = <1>; };
+    protocol@15 { reg = <0x15>; };
+    protocol@16 { reg = <0x16>; #reset-cells = <1>; };
+  }; };
+"""
+
+
 class DaemonMachine:
-    """One guest. `bus` is mmio or pci: which transport QEMU puts between the guest and the daemons."""
+    """One guest. `bus` is mmio or pci: which transport QEMU puts between the guest and the daemons. With
+    `scmi` the guest has an SCMI device, for which its kernel needs a driver.
+
+    The root file system is QEMU's own: an emulated processor does not see that another process, such as our
+    daemon, has written to memory that it has run code from, and would run the old code.
+    """
 
     has_switch = False
 
-    def __init__(self, parts, folder, bus="mmio", rings="packed", echo=None):
+    def __init__(self, parts, folder, bus="mmio", rings="packed", scmi=False, echo=None):
         self.folder, self.echo, self.bus = folder, echo, bus
         self.features = f"packed={'on' if rings == 'packed' else 'off'}"
         disk = copy_disk(parts.disk, os.path.join(folder, "disk"))
-        self.guests = [Guest("guest 0", disk)]
+        self.guests = [Guest("guest 0", disk, "virtio" if scmi else None)]
+        self.root = parts.disk
         self.kernel = parts.kernel
         self.initrd = parts.with_scripts(os.path.join(folder, "initrd"))
         self.console_path = os.path.join(folder, "console")
@@ -112,6 +130,11 @@ class DaemonMachine:
             self.tap_name = f"vireo{os.getpid() % 100000}"
             self.tap = Daemon(folder, "tap", ["network", "--tap", self.tap_name, "--rings", rings])
             self.daemons.append(self.tap)
+        self.scmi = None
+        if scmi:
+            # QEMU's front end does not know packed rings.
+            self.scmi = Daemon(folder, "scmi", ["scmi", "--rings", "split"])
+            self.daemons.append(self.scmi)
         self.process = None
         self.gateway = None
 
@@ -128,12 +151,26 @@ class DaemonMachine:
             for words in (f"address add {TAP_ADDRESSES[1]}/24 dev {self.tap_name}",
                           f"link set {self.tap_name} up"):
                 subprocess.run(["ip", *words.split()], check=True)
-        self.process = self.run("qemu", self.command())
+        tree = ["-dtb", self.tree()] if self.scmi else []
+        self.process = self.run("qemu", self.command() + tree)
         self.guests[0].attach(machine.connect(self.console_path, 60), self.echo)
 
     def run(self, name, command):
         with open(os.path.join(self.folder, name + ".log"), "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def tree(self):
+        """QEMU's device tree with the SCMI node, as a file."""
+        path = os.path.join(self.folder, "tree")
+        subprocess.run([machine.QEMU, "-M", f"virt,gic-version=3,dumpdtb={path}.dtb", "-cpu", "cortex-a72",
+                        "-smp", "2", "-m", "512M", "-nodefaults", "-display", "none"],
+                       check=True, stderr=subprocess.DEVNULL)
+        source = subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", path + ".dtb"], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout
+        whole = source.rstrip().removesuffix("};") + SCMI_NODE + "};\n"
+        subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", path + ".dtb"], check=True,
+                       input=whole, text=True)
+        return path + ".dtb"
 
     def gateway_command(self):
         """A QEMU without a machine: its user network, for whoever connects."""
@@ -149,23 +186,34 @@ class DaemonMachine:
                 "-smp", "2", "-m", "512M", "-object", "memory-backend-memfd,id=memory,size=512M,share=on",
                 "-nodefaults", "-display", "none", "-monitor", "none",
                 "-global", "virtio-mmio.force-legacy=false",
-                "-kernel", self.kernel, "-initrd", self.initrd, "-append", "console=hvc0 vireo.guest=0",
+                "-kernel", self.kernel, "-initrd", self.initrd,
+                "-append", "console=hvc0 vireo.guest=0 vireo.root=/dev/vdb1",
                 "-chardev", f"socket,id=console,path={quoted(self.console_path)},server=on,wait=off",
                 "-device", f"virtio-serial{suffix},{self.features}", "-device", "virtconsole,chardev=console",
-                # Of these front ends only that of a disk can come back to a daemon that was away.
-                *self.vhost_user("disk", self.disk, "vhost-user-blk", f",num-queues={QUEUES}",
-                                 f",reconnect-ms={RETRY}"),
+                *self.disks(),
                 *self.vhost_user("entropy", self.entropy, "vhost-user-rng"),
+                *(self.vhost_user("scmi", self.scmi, "vhost-user-scmi", ",packed=off") if self.scmi else []),
                 *self.interfaces()]
 
+    def disks(self):
+        """The daemon's disk, vda, and the root, vdb."""
+        suffix = "-pci" if self.bus == "pci" else "-device"
+        # Of QEMU's front ends only that of a disk can come back to a daemon that was away.
+        served = self.vhost_user("disk", self.disk, "vhost-user-blk", f",num-queues={QUEUES}",
+                                 f",reconnect-ms={RETRY}")
+        root = ["-drive", f"if=none,id=root,format=raw,snapshot=on,file={quoted(self.root)}",
+                "-device", f"virtio-blk{suffix},drive=root,{self.features}"]
+        return self.in_order(served, root)
+
     def interfaces(self):
-        """The network interfaces; Linux finds those on virtio-mmio the last one first, and eth0 leads out."""
-        both = [self.interface("network", self.network)]
-        if self.tap:
-            both.append(self.interface("tap", self.tap, f",mac={TAP_MAC}"))
-        if self.bus == "mmio":
-            both.reverse()
-        return sum(both, [])
+        """The network interfaces; eth0 leads out."""
+        outer = self.interface("network", self.network)
+        inner = self.interface("tap", self.tap, f",mac={TAP_MAC}") if self.tap else []
+        return self.in_order(outer, inner)
+
+    def in_order(self, first, second):
+        """Linux finds what is on virtio-mmio the last one first."""
+        return second + first if self.bus == "mmio" else first + second
 
     def interface(self, name, daemon, options=""):
         suffix = "-pci" if self.bus == "pci" else "-device"

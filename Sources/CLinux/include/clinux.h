@@ -75,8 +75,10 @@ void clinux_signal(int eventfd);
 /// Takes the count off an eventfd. True if there was one.
 int clinux_clear(int eventfd);
 
-/// A descriptor that becomes readable on SIGINT and SIGTERM, which then no longer end the process.
-int clinux_termination_signals(void);
+/// A descriptor that becomes readable on SIGINT, SIGTERM and SIGHUP, which then no longer end the process.
+int clinux_signals(void);
+/// The number of the next signal of such a descriptor, or 0.
+int clinux_next_signal(int fd);
 
 // MARK: Files
 

@@ -16,8 +16,9 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
 
   /// What the file allows.
   public let properties: BlockProperties
-  /// Its size in sectors, as it was when it was opened.
-  public let sectorCount: UInt64
+  /// Its size in sectors, as it was when it was opened or last looked at.
+  public private(set) var sectorCount: UInt64
+  private let isToTheEnd: Bool
   private let file: OpenFile
   private let firstByte: UInt64
   private let event: OpenFile
@@ -66,6 +67,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
     }
     self.properties = properties
     self.sectorCount = (byteCount ?? (fileByteCount - firstByte)) / 512
+    isToTheEnd = byteCount == nil
     self.firstByte = firstByte
     self.file = file
     self.event = event
@@ -86,6 +88,19 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
 
   /// The completions of the ring.
   public var events: [OpenFile] { [event] }
+
+  /// A disk to the end of its file is as long as the file is now.
+  public mutating func lookAgain() {
+    guard isToTheEnd else { return }
+    do throws(SystemError) {
+      let byteCount = try file.byteCount()
+      guard byteCount >= firstByte else { throw SystemError(EINVAL) }
+      sectorCount = (byteCount - firstByte) / 512
+      Log.note("the disk has \(sectorCount) sectors")
+    } catch {
+      Log.warn("the size of the disk cannot be had, and stays: \(error)")
+    }
+  }
 
   /// Hands what was queued to the kernel, in one call.
   public mutating func submit() {

@@ -11,6 +11,8 @@ public protocol HostedBackend: ~Copyable {
   mutating func submit()
   /// Whether `poll` has more to do that no descriptor will tell of. Once.
   mutating func takeMore() -> Bool
+  /// The user says that something has changed.
+  mutating func lookAgain()
 }
 
 extension HostedBackend where Self: ~Copyable {
@@ -20,6 +22,8 @@ extension HostedBackend where Self: ~Copyable {
   public mutating func submit() {}
   /// No.
   public mutating func takeMore() -> Bool { false }
+  /// Nothing changes.
+  public mutating func lookAgain() {}
 }
 
 /// A device whose backend is on this system.
@@ -33,6 +37,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
   mutating func submit()
   /// See `HostedBackend`.
   mutating func takeMore() -> Bool
+  /// See `HostedBackend`.
+  mutating func lookAgain()
   /// The number of queues that front ends of this type count.
   var announcedQueueCount: Int { get }
   /// The features that the device works with when a front end has set `negotiated`.
@@ -46,6 +52,8 @@ extension HostedDevice where Self: ~Copyable {
   public static var requestsCanBeRepeated: Bool { false }
   /// No.
   public mutating func takeMore() -> Bool { false }
+  /// Nothing changes.
+  public mutating func lookAgain() {}
   /// Those that exist.
   public var announcedQueueCount: Int {
     (0..<64).prefix { queueSizeMax($0) > 0 }.count
@@ -59,6 +67,8 @@ extension HostedDevice where Self: ~Copyable {
 extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
   /// The same sectors get the same bytes: the driver writes no sector twice before it hears of the first.
   public static var requestsCanBeRepeated: Bool { true }
+  /// Passed on to the backend.
+  public mutating func lookAgain() { backend.lookAgain() }
   /// Those of the backend.
   public var events: [OpenFile] { backend.events }
   /// Passed on to the backend.

@@ -331,6 +331,12 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     device.submit()
   }
 
+  /// The user says that something behind the device has changed.
+  mutating func lookAgain() {
+    device.lookAgain()
+    poll()
+  }
+
   /// After any call into the device: publishes used buffers, sends notifications, reports a fault.
   private mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
     if let broken { return fail(broken) }

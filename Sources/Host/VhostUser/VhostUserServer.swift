@@ -1,6 +1,7 @@
 // The event loop of a vhost-user daemon: one device, one front end at a time.
 
 import CLinux
+import Glibc
 public import Virtio
 
 /// Serves a device on a socket, to one front end after the other.
@@ -12,7 +13,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
     static var listener: UInt64 { 1 << 32 }
     static var connection: UInt64 { 2 << 32 }
     static var backend: UInt64 { 3 << 32 }
-    static var termination: UInt64 { 4 << 32 }
+    static var signals: UInt64 { 4 << 32 }
     /// A ring's kick is its number.
     static var kickMax: UInt64 { 63 }
   }
@@ -33,15 +34,16 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
     session = VhostUserSession(device, memory: memory, initial: memory.placeholder, withheld: withheld)
   }
 
-  /// Listens at `path` and serves until SIGINT or SIGTERM; then stops cleanly, with nothing in flight.
+  /// Listens at `path` and serves until SIGINT or SIGTERM; then stops cleanly, with nothing in flight. SIGHUP
+  /// lets the device look at its backend again.
   public consuming func listen(at path: String) throws(SystemError) {
     let listener = try OpenFile(checking: unsafe clinux_listen(path))
     try loop.add(listener, token: Token.listener, isEdge: false)
-    let termination = try OpenFile(checking: clinux_termination_signals())
-    try loop.add(termination, token: Token.termination, isEdge: false)
+    let signals = try OpenFile(checking: clinux_signals())
+    try loop.add(signals, token: Token.signals, isEdge: false)
     try SystemError.check(clinux_drop_privileges())
     Log.note("listening at \(path)")
-    try run(listener)
+    try run(listener, signals)
     if connection != nil { disconnect() }
   }
 
@@ -49,11 +51,11 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   public consuming func serve(_ connection: OpenFile) throws(SystemError) {
     try loop.add(connection, token: Token.connection, isEdge: false)
     self.connection = connection
-    try run(nil)
+    try run(nil, nil)
   }
 
   /// Until a signal comes, or, without a listener, until the connection ends.
-  private mutating func run(_ listener: OpenFile?) throws(SystemError) {
+  private mutating func run(_ listener: OpenFile?, _ signals: OpenFile?) throws(SystemError) {
     var hasMore = false
     while true {
       let count = try loop.look(waits: !hasMore)
@@ -67,7 +69,9 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
         case Token.backend: session.device.poll()
         case Token.connection: receive()
         case Token.listener: if let listener { try accept(listener) }
-        default: return
+        default:
+          guard let signals, clinux_next_signal(signals.number) == SIGHUP else { return }
+          session.device.lookAgain()
         }
         if token > Token.kickMax { isKicked = true }
       }
