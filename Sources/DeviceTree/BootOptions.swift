@@ -17,15 +17,21 @@ public struct BootOptions: Sendable {
   /// No options.
   public init() {}
 
-  /// The options in a property, or nil if it is too long. A zero byte ends them.
-  init?(_ text: Property) {
+  /// Takes over the options in a property; a zero byte ends them. Returns false, and has none, if they are
+  /// too long.
+  mutating func take(_ text: Property) -> Bool {
+    count = 0
     for index in 0..<text.count {
       let byte = text.byte(index)
       if byte == 0 { break }
-      guard count < Self.sizeLimit else { return nil }
+      guard count < Self.sizeLimit else {
+        count = 0
+        return false
+      }
       bytes[count] = byte
       count += 1
     }
+    return true
   }
 
   /// Whether `word` is one of the words, whole: `check`, or `trap=bounds`.
@@ -107,6 +113,7 @@ public struct BootOptions: Sendable {
   }
 
   /// The next word from `start` on, which moves behind it.
+  @inline(never)
   private func nextWord(from start: inout Int) -> Range<Int>? {
     while start < count, bytes[start] == 0x20 { start += 1 }
     guard start < count else { return nil }

@@ -126,13 +126,13 @@ public struct DeviceTreeNode: Sendable, Equatable {
     throw .badProperty(.psciMethod)
   }
 
-  /// The boot arguments, empty if the tree has none.
-  public func bootOptions() throws(DeviceTreeError) -> BootOptions {
+  /// Takes the boot arguments over into `options`, in place since that is large. Leaves it if the tree has
+  /// none.
+  public func readBootOptions(into options: inout BootOptions) throws(DeviceTreeError) {
     // As above.
     let chosen = unsafe fdt_path_offset(tree, ("/chosen" as StaticString).cString)
-    guard chosen >= 0, let text = property("bootargs", of: chosen) else { return BootOptions() }
-    guard let options = BootOptions(text) else { throw .badProperty(.bootArguments) }
-    return options
+    guard chosen >= 0, let text = property("bootargs", of: chosen) else { return }
+    guard options.take(text) else { throw .badProperty(.bootArguments) }
   }
 
   // MARK: Pieces for the readers of nodes

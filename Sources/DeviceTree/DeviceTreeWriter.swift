@@ -113,6 +113,7 @@ import CFDT
     unsafe UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
   }
 
+  @inline(never)
   private mutating func write(_ name: StaticString, _ value: UnsafeRawPointer?, _ count: Int) {
     // `value` is `count` readable bytes; libfdt copies them.
     note(unsafe fdt_property(base, text(name), value, Int32(count)))

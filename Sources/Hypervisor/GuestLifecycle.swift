@@ -62,6 +62,7 @@ public struct GuestLifecycle: Sendable {
 
   /// A firmware call of `core`, which is inside. `.powerOff` and `.restart` are noted already, and so is a
   /// core that was started: the caller wakes the others and, except for `.start`, leaves.
+  @_optimize(speed)
   public mutating func call(
     _ function: UInt64, _ x1: UInt64, _ x2: UInt64, _ x3: UInt64, core: Int
   ) -> PowerAction {

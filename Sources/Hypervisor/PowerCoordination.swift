@@ -50,6 +50,7 @@ public struct PowerCoordination: Sendable {
   }
 
   /// What the call `function` with arguments x1 to x3 of core `core` asks for.
+  @_optimize(speed)
   public mutating func call(
     _ function: UInt64, _ x1: UInt64, _ x2: UInt64, _ x3: UInt64, core: Int
   ) -> PowerAction {

@@ -105,7 +105,7 @@ private func readAll(_ tree: DeviceTree) throws {
     chosen.set("bootargs", text: text)
     root.children = [chosen]
     var options = BootOptions()
-    try withTree(root.flattened()) { options = try $0.bootOptions() }
+    try withTree(root.flattened()) { try $0.readBootOptions(into: &options) }
     return options
   }
 
@@ -285,5 +285,14 @@ private func readAll(_ tree: DeviceTree) throws {
         try? withTree(changed) { try readAll($0) }
       }
     }
+  }
+}
+
+extension DeviceTree {
+  /// The boot arguments, empty if the tree has none.
+  fileprivate func bootOptions() throws(DeviceTreeError) -> BootOptions {
+    var options = BootOptions()
+    try readBootOptions(into: &options)
+    return options
   }
 }

@@ -48,7 +48,7 @@ public struct ScratchDevice: VirtioDevice, ~Copyable {
   public init(_ state: ScratchState) { self.state = state }
 
   /// An ID that no device type has.
-  public static var deviceID: DeviceID { DeviceID(0x7777) }
+  public var deviceID: DeviceID { DeviceID(0x7777) }
   /// See `ScratchState`.
   public var usesBuffersInOrder: Bool { state.usesBuffersInOrder }
   /// See `ScratchState`.

@@ -39,7 +39,7 @@ extension ScratchMachine {
 
 /// Takes a buffer in one service and uses it in the next, as a device does at a limit of its own.
 private struct SlowDevice: VirtioDevice, ~Copyable {
-  static var deviceID: DeviceID { DeviceID(42) }
+  var deviceID: DeviceID { DeviceID(42) }
   func queueSizeMax(_ index: Int) -> UInt16 { 16 }
   private var held: ParkedChain?
 

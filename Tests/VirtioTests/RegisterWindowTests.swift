@@ -7,7 +7,7 @@ import Virtio
 
 /// Uses one buffer in each call, and leaves the rest for the next.
 private struct OneByOneDevice: VirtioDevice, ~Copyable {
-  static var deviceID: DeviceID { DeviceID(0x7778) }
+  var deviceID: DeviceID { DeviceID(0x7778) }
   func queueSizeMax(_ index: Int) -> UInt16 { index == 0 ? 16 : 0 }
 
   mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {

@@ -7,7 +7,7 @@ import Wire
 
 /// Copies the device-readable bytes of each buffer, each plus one, to its device-writable part.
 struct EchoDevice: VirtioDevice, ~Copyable {
-  static var deviceID: DeviceID { DeviceID(42) }
+  var deviceID: DeviceID { DeviceID(42) }
   var usesBuffersInOrder: Bool { true }
   func queueSizeMax(_ index: Int) -> UInt16 { index == 0 ? 64 : 0 }
 

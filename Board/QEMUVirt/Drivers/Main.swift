@@ -33,9 +33,9 @@ import Platform
 
   /// Takes the orders and the inventory from the tree.
   private static func take(_ tree: DeviceTree) {
-    let options: BootOptions
+    var options = BootOptions()
     do throws(DeviceTreeError) {
-      options = try tree.bootOptions()
+      try tree.readBootOptions(into: &options)
       try Inventory.read(tree)
     } catch {
       fail { Serial.put(describing: error) }

@@ -8,10 +8,9 @@ import Virtio
 
 /// The guests' consoles.
 struct Consoles: DeviceKind, ~Copyable {
-  private typealias Transport = MMIODeviceTransport<ConsoleDevice<GuestConsole, 2>, PendingLine, 6>
   private static var slot: Int { 0 }
 
-  private var transports: PerGuest<Transport>
+  private var transports: PerGuest<GuestTransport>
   private let terminal: TerminalReference
   private let hardware: HardwareSlot?
 
@@ -22,11 +21,12 @@ struct Consoles: DeviceKind, ~Copyable {
     hardware = ports == nil ? nil : slot
     let terminal = TerminalReference(ConsoleTerminal(guestCount: setup.guestCount, ports: ports))
     transports = PerGuest(count: setup.guestCount) { guest in
-      var device = ConsoleDevice<GuestConsole, 2>(backend: GuestConsole(guest: guest, terminal: terminal))
+      var device = GuestDevice.Console(backend: GuestConsole(guest: guest, terminal: terminal))
       device.addPort(1, name: Self.name("vireo.1"), isOpen: false)
-      return Transport(
-        device: device, line: PendingLine(guest: guest, slot: Self.slot), memory: setup.memory(of: guest),
-        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+      return GuestTransport(
+        device: GuestDevice(device), line: PendingLine(guest: guest, slot: Self.slot),
+        memory: setup.memory(of: guest),
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
     }
     self.terminal = terminal
     if let hardware {
@@ -82,16 +82,19 @@ struct Consoles: DeviceKind, ~Copyable {
   }
 
   /// Shows a part of what the guest printed. Returns whether there is more, and the guest is the one shown.
+  @inline(never)
   private mutating func show(_ guest: Int) -> Bool {
     terminal.with { $0.drain(limit: 256) && $0.screen.focus == guest }
   }
 
   // MARK: Guests
 
+  @_optimize(speed)
   mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
     transports[guest].read(at: offset, byteCount: byteCount)
   }
 
+  @_optimize(speed)
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
     let isLeft = transports[guest].take(value, at: offset, byteCount: byteCount)
     return show(guest) || isLeft

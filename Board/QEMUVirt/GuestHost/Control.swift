@@ -12,12 +12,11 @@ import Virtio
 @safe struct ControlState: ~Copyable {
   typealias Platform = SCMIPlatform<GuestResources, 4, 32>
   typealias Port = PlatformPort<GuestResources, 4, 32>
-  typealias Transport = MMIODeviceTransport<SCMIDevice<Port>, PendingLine, 2>
 
   // Allocated once and never freed; the devices' ports are used under the lock too.
   private let place: UnsafeMutablePointer<Platform>
   var channels: PerGuest<PlatformChannel>
-  var devices: PerGuest<Transport>
+  var devices: PerGuest<GuestTransport>
 
   /// The platform.
   var platform: Platform {
@@ -39,10 +38,10 @@ import Virtio
     unsafe self.place = place
     channels = PerGuest(count: setup.guestCount) { Control.channel(of: $0) }
     devices = PerGuest(count: setup.guestCount) {
-      unsafe Transport(
-        device: SCMIDevice(backend: Port(place, agent: Control.agent($0))),
+      unsafe GuestTransport(
+        device: GuestDevice(SCMIDevice(backend: Port(place, agent: Control.agent($0)))),
         line: PendingLine(guest: $0, slot: Control.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
     }
   }
 

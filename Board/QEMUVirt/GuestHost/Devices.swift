@@ -49,10 +49,11 @@ enum Devices {
   }
 
   /// A guest's read within window `slot`; windows without a device read as an empty slot.
+  @_optimize(speed)
   static func read(guest: Int, slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
     switch slot {
-    case 0: consoles.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
-    case 1: disks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    case 0: consoles.withInPlace { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    case 1: disks.withInPlace { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     default: readSeldom(guest: guest, slot: slot, at: offset, byteCount: byteCount)
     }
   }
@@ -69,11 +70,12 @@ enum Devices {
   }
 
   /// A guest's write within window `slot`.
+  @_optimize(speed)
   static func write(_ value: UInt64, guest: Int, slot: Int, at offset: Int, byteCount: Int) {
     let isLeft =
       switch slot {
-      case 0: consoles.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
-      case 1: disks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 0: consoles.withInPlace { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 1: disks.withInPlace { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
       default: writeSeldom(value, guest: guest, slot: slot, at: offset, byteCount: byteCount)
       }
     if isLeft { Cores.serveLater(guest) }

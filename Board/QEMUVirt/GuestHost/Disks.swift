@@ -10,19 +10,18 @@ import Virtio
 
 /// The guests' disks.
 struct Disks: DeviceKind, ~Copyable {
-  private typealias Transport = MMIODeviceTransport<BlockDevice<GuestDisk>, PendingLine, 1>
   private static var slot: Int { 1 }
 
-  private var transports: PerGuest<Transport>
+  private var transports: PerGuest<GuestTransport>
   private var hardware: HardwareDisks
 
   init(_ setup: HostSetup, _ arena: inout DriverArena) {
     let hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
     transports = PerGuest(count: setup.guestCount) {
-      Transport(
-        device: BlockDevice(backend: Self.backend($0, setup, hardware)),
+      GuestTransport(
+        device: GuestDevice(BlockDevice(backend: Self.backend($0, setup, hardware))),
         line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
     }
     self.hardware = hardware
     for i in 0..<self.hardware.count {
@@ -95,10 +94,12 @@ struct Disks: DeviceKind, ~Copyable {
 
   // MARK: Guests
 
+  @_optimize(speed)
   mutating func read(guest: Int, at offset: Int, byteCount: Int) -> UInt64 {
     transports[guest].read(at: offset, byteCount: byteCount)
   }
 
+  @_optimize(speed)
   mutating func write(_ value: UInt64, guest: Int, at offset: Int, byteCount: Int) -> Bool {
     let isLeft = transports[guest].take(value, at: offset, byteCount: byteCount)
     // §4.2.2: a device takes requests at QueueNotify, and at DRIVER_OK in Status those that waited for it.

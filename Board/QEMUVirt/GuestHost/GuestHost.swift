@@ -17,6 +17,11 @@ enum GuestHost {
   /// The boot options.
   static var options: BootOptions { unsafe givenOptions }
 
+  /// Takes the boot options over from the device tree; none if they are too long.
+  static func readOptions(_ tree: DeviceTree) {
+    do throws(DeviceTreeError) { try unsafe tree.readBootOptions(into: &givenOptions) } catch {}
+  }
+
   /// Calls `body` with guest `index`. By reference, for speed: nobody changes it.
   @inline(__always)
   static func withGuest<Result>(_ index: Int, _ body: (inout Guest) -> Result) -> Result {
@@ -32,7 +37,7 @@ enum GuestHost {
   }
 
   /// Runs the guests, whose payloads are in memory already. Throws, before any runs, what keeps them from it.
-  static func run(_ setup: HostSetup, _ options: BootOptions) throws(GuestError) -> Never {
+  static func run(_ setup: HostSetup) throws(GuestError) -> Never {
     let controller: InterruptController
     do throws(DeviceTreeError) {
       controller = try setup.tree.interruptController()
@@ -43,7 +48,6 @@ enum GuestHost {
     try setup.check(coreCount: Interrupts.coreCount(redistributors))
     for i in 0..<setup.guestCount { try OwnMapping.add(setup.tables[i].memory) }
     try Payload.check(setup.tables[0])
-    unsafe givenOptions = options
     if options.contains("trace") { Trace.start() }
     // From here on this core takes interrupts only where it asks for them.
     machine_mask_all()

@@ -21,28 +21,20 @@ import Machine
   }
 
   private static func run(_ tree: DeviceTree) {
-    let options = options(tree)
+    GuestHost.readOptions(tree)
     var setup = HostSetup(tree: tree)
     do throws(OptionError) {
-      try setup.apply(options)
+      try setup.apply(GuestHost.options)
     } catch {
       Serial.put("vireo: ")
       Serial.put(describing: error)
       return
     }
     do throws(GuestError) {
-      try GuestHost.run(setup, options)
+      try GuestHost.run(setup)
     } catch {
       Serial.put("vireo: the guests cannot be run: ")
       Serial.put(describing: error)
-    }
-  }
-
-  private static func options(_ tree: DeviceTree) -> BootOptions {
-    do throws(DeviceTreeError) {
-      return try tree.bootOptions()
-    } catch {
-      return BootOptions()
     }
   }
 }

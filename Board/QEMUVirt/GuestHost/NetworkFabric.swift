@@ -6,20 +6,17 @@ import Machine
 import Platform
 import Virtio
 
-/// The transport of a guest's network interface.
-typealias NetworkTransport = MMIODeviceTransport<NetworkDevice<GuestNetworkPort, 2>, PendingLine, 5>
-
 /// The switch and what is at its ports: port g is guest g, the one behind the guests' is the uplink.
 @safe struct NetworkFabric: ~Copyable {
   private static var uplinkPort: Int { 4 }
 
   private var fabric = NetworkSwitch<5>()
   /// Of each guest; they stay where they are.
-  private let transports: [4 of UnsafeMutablePointer<NetworkTransport>?]
+  private let transports: [4 of UnsafeMutablePointer<GuestTransport>?]
   /// The board's network interface, if it has one.
   let uplink: UplinkReference?
 
-  init(transports: borrowing PerGuest<NetworkTransport>, _ setup: HostSetup, uplink: UplinkReference?) {
+  init(transports: borrowing PerGuest<GuestTransport>, _ setup: HostSetup, uplink: UplinkReference?) {
     for guest in 0..<setup.guestCount { fabric.bind(setup.tables[guest].address, to: guest) }
     unsafe self.transports = InlineArray {
       unsafe $0 < transports.count ? transports.pointer($0) : nil
@@ -80,7 +77,7 @@ extension NetworkPorts {
   func isOnly(_ port: Int) -> Bool { rawValue == 1 << UInt32(port) }
 }
 
-extension MMIODeviceTransport<NetworkDevice<GuestNetworkPort, 2>, PendingLine, 5> {
+extension GuestTransport {
   /// Gives the guest a frame, if its driver is there.
   mutating func accept(_ packet: NetworkPacket) {
     _ = call { (device, context) throws(DriverFault) in try device.deliver(packet, &context) }

@@ -10,7 +10,7 @@ import Virtio
 struct Networks: DeviceKind, ~Copyable {
   private static var slot: Int { 2 }
 
-  private var transports: PerGuest<NetworkTransport>
+  private var transports: PerGuest<GuestTransport>
   private let fabric: FabricReference
   private let guestCount: Int
   private let hardware: HardwareSlot?
@@ -32,12 +32,13 @@ struct Networks: DeviceKind, ~Copyable {
     let mtu = uplink?.with { $0.mtu } ?? nil
     let fabric = FabricReference()
     transports = PerGuest(count: setup.guestCount) { guest in
-      NetworkTransport(
-        device: NetworkDevice(
-          backend: GuestNetworkPort(guest: guest, fabric: fabric),
-          settings: NetworkDeviceSettings(mac: setup.tables[guest].address, mtu: mtu)),
+      GuestTransport(
+        device: GuestDevice(
+          NetworkDevice(
+            backend: GuestNetworkPort(guest: guest, fabric: fabric),
+            settings: NetworkDeviceSettings(mac: setup.tables[guest].address, mtu: mtu))),
         line: PendingLine(guest: guest, slot: Self.slot), memory: setup.memory(of: guest),
-        transportFeatures: setup.offered(NetworkTransport.defaultTransportFeatures))
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
     }
     hardware = uplink == nil ? nil : slot
     self.uplink = uplink

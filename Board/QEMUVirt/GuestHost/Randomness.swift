@@ -9,8 +9,8 @@ import Randomness
 import Virtio
 
 /// What the guests' entropy devices draw from.
-@safe private struct SharedRandomness: EntropyBackend {
-  let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
+@safe struct SharedRandomness: EntropyBackend {
+  fileprivate let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
 
   mutating func fill(_ range: GuestRange) -> UInt32 {
     // Never freed, and used under the lock of the kind only.
@@ -20,10 +20,9 @@ import Virtio
 
 /// The guests' entropy devices.
 @safe struct GuestRandomness: DeviceKind, ~Copyable {
-  private typealias Transport = MMIODeviceTransport<EntropyDevice<SharedRandomness>, PendingLine, 1>
   static var slot: Int { 3 }
 
-  private var transports: PerGuest<Transport>
+  private var transports: PerGuest<GuestTransport>
   private let hardware: HardwareSlot
   private let source: UnsafeMutablePointer<HardwareRandomness<SlotRegisters>>
   private var isFailureReported = false
@@ -46,10 +45,10 @@ import Virtio
     hardware = slot
     unsafe self.source = source
     transports = PerGuest(count: setup.guestCount) {
-      var transport = unsafe Transport(
-        device: EntropyDevice(backend: SharedRandomness(source: source)),
+      var transport = unsafe GuestTransport(
+        device: GuestDevice(EntropyDevice(backend: SharedRandomness(source: source))),
         line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(Transport.defaultTransportFeatures))
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
       // Random bytes cost much time each, and nobody else gets any meanwhile.
       transport.setBudget(4, queue: 0)
       return transport

@@ -4,8 +4,9 @@ import CMachine
 import Hypervisor
 import Machine
 
-/// A synchronous exception of the guest of this core.
-@c(machine_guest_trap) @used
+/// A synchronous exception of the guest of this core. The image is compiled for size, but for what is between
+/// an exit and an entry in the usual cases: here, in the devices' registers and in the firmware calls.
+@c(machine_guest_trap) @used @_optimize(speed)
 func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   // guest.S hands over the context of this core, which nothing else touches meanwhile.
   let syndrome = machine_read_esr()
@@ -38,7 +39,7 @@ func machineGuestError() -> Never {
 
 enum Traps {
   /// Whatever is not a plain access.
-  @inline(never)
+  @inline(never) @_optimize(speed)
   static func handle(_ syndrome: UInt64, _ context: inout machine_guest) {
     switch TrapSyndrome(syndrome) {
     case .dataAccess(let access): emulate(access, &context)
@@ -81,7 +82,7 @@ enum Traps {
   }
 
   /// A load or store that stage 2 did not translate.
-  @inline(__always)
+  @inline(__always) @_optimize(speed)
   static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
     let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
     let guest = Int(context.guest)
@@ -134,6 +135,7 @@ enum Traps {
 
   /// What is trapped has no effect, reads as zero and ignores writes, but for interrupts between the guest's
   /// own cores.
+  @_optimize(speed)
   private static func systemRegister(_ access: SystemRegisterAccess, _ context: inout machine_guest) {
     if access.isRead { return setRegister(access.register, 0, &context) }
     guard access.encoding == SystemRegisterAccess.sendInterrupt else { return }
@@ -143,10 +145,11 @@ enum Traps {
     if let value { machine_write_icc_sgi1(value) }
   }
 
+  @_optimize(speed)
   private static func call(_ context: inout machine_guest) {
     let (x0, x1, x2, x3) = (context.x.0, context.x.1, context.x.2, context.x.3)
     let (guest, core) = (Int(context.guest), Int(context.core))
-    let action = GuestHost.life(of: guest).with { $0.call(x0, x1, x2, x3, core: core) }
+    let action = GuestHost.life(of: guest).withInPlace { $0.call(x0, x1, x2, x3, core: core) }
     switch action {
     case .result(-1): context.x.0 = Control.call(guest, x0, x1, x2)  // NOT_SUPPORTED: none of PSCI's
     case .result(let value): context.x.0 = UInt64(bitPattern: value)

@@ -100,7 +100,12 @@ static inline int machine_lock_try(struct machine_lock *lock) {
       : "memory", "cc");
   return failed == 0;
 }
+/* As the two above, but not in place: for the many callers to whom size means more. */
+void machine_lock_wait(struct machine_lock *lock);
+void machine_lock_give(struct machine_lock *lock);
 #else /* an image at EL1 has one core */
+static inline void machine_lock_wait(struct machine_lock *lock) { (void)lock; }
+static inline void machine_lock_give(struct machine_lock *lock) { (void)lock; }
 static inline void machine_lock_acquire(struct machine_lock *lock) { (void)lock; }
 static inline void machine_lock_release(struct machine_lock *lock) { (void)lock; }
 static inline int machine_lock_try(struct machine_lock *lock) { return lock != 0; }

@@ -9,7 +9,7 @@ import Wire
 /// which they came. A service call takes at most the queue's budget of requests, and none after `byteLimit`.
 public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Copyable {
   /// See `VirtioDevice`.
-  public static var deviceID: DeviceID { .block }
+  public var deviceID: DeviceID { .block }
   /// Always: what ends early is held back when IN_ORDER was negotiated.
   public var usesBuffersInOrder: Bool { true }
   /// The storage.

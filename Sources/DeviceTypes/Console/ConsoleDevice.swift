@@ -44,7 +44,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
   }
 
   /// See `VirtioDevice`.
-  public static var deviceID: DeviceID { .console }
+  public var deviceID: DeviceID { .console }
   /// Each queue is served one buffer after the other.
   public var usesBuffersInOrder: Bool { true }
 

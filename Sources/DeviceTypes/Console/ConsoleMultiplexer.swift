@@ -22,6 +22,7 @@ public struct ByteRing<let capacity: Int>: ~Copyable {
   public var room: Int { capacity - count }
 
   /// Adds a byte. False when there is no room.
+  @inline(never)
   public mutating func append(_ byte: UInt8) -> Bool {
     if count == capacity { return false }
     bytes[(first + count) % capacity] = byte

@@ -30,7 +30,7 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
   }
 
   /// See `VirtioDevice`.
-  public static var deviceID: DeviceID { .entropy }
+  public var deviceID: DeviceID { .entropy }
   /// One buffer after the other.
   public var usesBuffersInOrder: Bool { true }
   /// `requestq` alone.

@@ -82,7 +82,7 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
   deinit {}
 
   /// See `VirtioDevice`.
-  public static var deviceID: DeviceID { .network }
+  public var deviceID: DeviceID { .network }
   /// Each queue is served from its head.
   public var usesBuffersInOrder: Bool { true }
   /// 256 for each queue.

@@ -29,7 +29,7 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   }
 
   /// See `VirtioDevice`.
-  public static var deviceID: DeviceID { .scmi }
+  public var deviceID: DeviceID { .scmi }
   /// Commands are answered, and event buffers filled, one after the other.
   public var usesBuffersInOrder: Bool { true }
 

@@ -45,7 +45,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     state.append(StateHeader.magic)
     state.append(StateHeader.version)
     state.append(UInt16(queueCount))
-    state.append(Device.deviceID.rawValue)
+    state.append(device.deviceID.rawValue)
     state.append(status.rawValue)
     state.append(acceptedUnknownFeature)
     state.append(isSuspended)
@@ -98,7 +98,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   private mutating func restoreRegisters(from state: inout StateReader) throws(StateFault) {
     guard try state.next() == StateHeader.magic else { throw .malformed }
     guard try state.next() == StateHeader.version else { throw .unknownVersion }
-    guard try state.next() == UInt16(queueCount), try state.next() == Device.deviceID.rawValue else {
+    guard try state.next() == UInt16(queueCount), try state.next() == device.deviceID.rawValue else {
       throw .otherDevice
     }
     status = DeviceStatus(try state.next())

@@ -5,6 +5,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   /// A read of `byteCount` (1, 2, 4 or 8) bytes at `offset` of the device's window, little-endian.
   ///
   /// Write-only, undefined and misaligned locations read as zero.
+  @_optimize(speed)
   public mutating func read(at offset: Int, byteCount: Int) -> UInt64 {
     if offset >= MMIORegister.configuration {
       return readConfiguration(at: offset - MMIORegister.configuration, byteCount: byteCount)
@@ -17,6 +18,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   ///
   /// Read-only, undefined and misaligned locations ignore it. A QueueNotify serves the queue before it
   /// returns, within its budget, unless `defersNotifications`.
+  @_optimize(speed)
   public mutating func write(_ value: UInt64, at offset: Int, byteCount: Int) {
     if offset >= MMIORegister.configuration {
       return writeConfiguration(value, at: offset - MMIORegister.configuration, byteCount: byteCount)
@@ -39,6 +41,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   }
 
   /// Apart from the others is what is read for every interrupt: they need a frame of the size of the device.
+  @_optimize(speed)
   private mutating func readRegister(_ offset: Int) -> UInt32 {
     switch offset {
     case MMIORegister.magicValue: MMIORegister.magic
@@ -51,7 +54,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
   @inline(never)
   private mutating func readOtherRegister(_ offset: Int) -> UInt32 {
     switch offset {
-    case MMIORegister.deviceID: return Device.deviceID.rawValue
+    case MMIORegister.deviceID: return device.deviceID.rawValue
     case MMIORegister.vendorID: return 0x4f52_4956  // "VIRO"
     case MMIORegister.deviceFeatures: return offeredFeatures.word(deviceFeaturesSelect)
     case MMIORegister.queueSizeMax: return selectedQueue.map { UInt32(queues[$0].maximumSize) } ?? 0
@@ -73,7 +76,27 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
     }
   }
 
+  @_optimize(speed)
   private mutating func writeRegister(_ value: UInt32, _ offset: Int) {
+    switch offset {
+    case MMIORegister.queueSelect: queueSelect = value
+    case MMIORegister.queueNotify: notify(value)
+    case MMIORegister.interruptAcknowledge: acknowledge(value)
+    default: writeOtherRegister(value, offset)
+    }
+  }
+
+  /// Apart from the others for the same reason as in `readRegister`.
+  @inline(never)
+  private mutating func notify(_ value: UInt32) {
+    // §4.2.3.3: with NOTIFICATION_DATA the upper half is the ring position, which the ring tells as well.
+    let hasData = driverFeatures.contains(.notificationData)
+    availableBuffer(queue: Int(hasData ? value & 0xffff : value))
+  }
+
+  /// What a driver writes before it goes live, and after that seldom.
+  @inline(never)
+  private mutating func writeOtherRegister(_ value: UInt32, _ offset: Int) {
     switch offset {
     case MMIORegister.deviceFeaturesSelect: deviceFeaturesSelect = value
     case MMIORegister.driverFeaturesSelect: driverFeaturesSelect = value
@@ -81,12 +104,6 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       // §3.1.1 step 5: nothing new after FEATURES_OK.
       if status.contains(.featuresOK) { return }
       if !driverFeatures.setWord(driverFeaturesSelect, value) { acceptedUnknownFeature = true }
-    case MMIORegister.queueSelect: queueSelect = value
-    case MMIORegister.queueNotify:
-      // §4.2.3.3: with NOTIFICATION_DATA the upper half is the ring position, which the ring tells as well.
-      let hasData = driverFeatures.contains(.notificationData)
-      availableBuffer(queue: Int(hasData ? value & 0xffff : value))
-    case MMIORegister.interruptAcknowledge: acknowledge(value)
     case MMIORegister.status: writeStatus(value)
     case MMIORegister.sharedMemorySelect: sharedMemorySelect = value
     case MMIORegister.queueReady: writeQueueReady(value)

@@ -8,7 +8,7 @@
 /// clause says, or thrown as a `DriverFault`, upon which the transport sets DEVICE_NEEDS_RESET.
 public protocol VirtioDevice: ~Copyable {
   /// The device type.
-  static var deviceID: DeviceID { get }
+  var deviceID: DeviceID { get }
   /// Whether buffers are always used in the order in which they came, so that IN_ORDER can be offered.
   var usesBuffersInOrder: Bool { get }
   /// The device-type feature bits offered; device-independent bits are the transport's.

@@ -144,6 +144,7 @@ public struct DeviceVirtqueue: ~Copyable {
     @usableFromInline static var parked: UInt32 { 1 << 16 }
   }
 
+  @inline(never)
   private mutating func chooseService() {
     let isSimple =
       isReady && !isPaused && !isTracked && usesEventIndex && indirectLimit == 0 && memory.isOneRegion

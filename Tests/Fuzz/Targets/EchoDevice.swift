@@ -5,7 +5,7 @@ import Wire
 
 /// Reads what the buffer holds, writes it back, and decides by the first byte what becomes of the buffer.
 struct EchoDevice: VirtioDevice, ~Copyable {
-  static var deviceID: DeviceID { DeviceID(63) }
+  var deviceID: DeviceID { DeviceID(63) }
   var usesBuffersInOrder: Bool { false }
   func queueSizeMax(_ index: Int) -> UInt16 { 64 }
   var configurationByteCount: Int { 13 }

@@ -18,7 +18,7 @@ import Virtio
     let machine = ScratchMachine()
     #expect(machine.read(MMIORegister.magicValue) == 0x7472_6976)
     #expect(machine.read(MMIORegister.version) == 2)
-    #expect(machine.read(MMIORegister.deviceID) == ScratchDevice.deviceID.rawValue)
+    #expect(machine.read(MMIORegister.deviceID) == 0x7777)
   }
 
   @Test func `4.2.2.1 an event stays in InterruptStatus until it is acknowledged`() {
