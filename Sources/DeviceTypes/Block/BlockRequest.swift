@@ -140,10 +140,7 @@ struct BlockRequest: ~Copyable {
     readableByteCount = readable &- 16
     let head = segments[0]
     guard _fastPath(head.byteCount >= 16) else { return gatherHeader() }
-    var bytes = ByteArray<16>()
-    var target = bytes.mutableBytes
-    head.prefix(16).copyOut(to: &target)
-    header = BlockRequestHeader(bytes)
+    header = BlockRequestHeader(head.firstWords())
     first = head.byteCount == 16 ? 1 : 0
     if _slowPath(first == 0) { segments[0] = head.dropFirst(16) }
   }

@@ -106,6 +106,13 @@ public struct BlockRequestHeader: Equatable, Sendable {
     sector = bytes.load(at: 8)  // le64, after le32 reserved
   }
 
+  /// Decodes the same bytes, as two little-endian words.
+  @inline(__always)
+  public init(_ words: (UInt64, UInt64)) {
+    type = BlockRequestType(UInt32(truncatingIfNeeded: words.0))  // le32
+    sector = words.1  // le64, after le32 reserved
+  }
+
   /// The bytes on the wire, the reserved field zero.
   public var bytes: ByteArray<16> {
     var bytes = ByteArray<16>()

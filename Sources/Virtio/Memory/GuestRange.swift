@@ -55,6 +55,17 @@ public struct GuestRange {
     unsafe target.withUnsafeMutableBytes { unsafe $0.copyMemory(from: source) }
   }
 
+  /// The first 16 bytes as two little-endian words, each read once. Traps when the range is shorter.
+  @inline(__always)
+  public func firstWords() -> (UInt64, UInt64) {
+    precondition(byteCount >= 16, "words beyond the range")
+    // Within the range, at any alignment; every bit pattern is a value.
+    return unsafe (
+      UInt64(littleEndian: host.loadUnaligned(as: UInt64.self)),
+      UInt64(littleEndian: host.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    )
+  }
+
   /// Copies all of `source` into guest memory. Traps when the range is shorter.
   @inline(__always)
   public func copyIn(from source: RawSpan) {
