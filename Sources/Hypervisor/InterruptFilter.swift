@@ -50,8 +50,8 @@ public struct InterruptFilter: Sendable {
   private var cores = [8 of UInt64](repeating: 0)
   private var coreCount = 0
 
-  /// The highest priority that a guest's interrupts can have. The host's have a higher one, 0: else a guest
-  /// that never ends an interrupt of its own would keep the host from its core.
+  /// The highest priority that a guest's interrupts can have. The host's have higher ones, 0 and 8: else a
+  /// guest that never ends an interrupt of its own would keep the host from its core.
   public static var highestPriority: UInt8 { 0x10 }
 
   /// A filter for a guest that owns `owned`.

@@ -4,7 +4,7 @@
 /// A write to ICC_SGI1R_EL1 that a guest may do.
 public enum SoftwareInterrupt {
   /// How many of the sixteen identifiers are the guests': the rest is for the host.
-  public static var guestLimit: UInt64 { 14 }
+  public static var guestLimit: UInt64 { 13 }
 
   /// What to write for a guest's write of `value` by core `sender`, or nil for nothing.
   ///

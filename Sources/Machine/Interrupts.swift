@@ -104,6 +104,16 @@ public enum Interrupts {
       frame.write8(UInt8(MACHINE_PRIORITY), at: Register.priority + identifier)
     }
     frame.write32(sent, at: Register.setEnable)
+    if !ownsGroup1 { acceptWake(in: frame) }
+  }
+
+  /// This core may sleep while it waits for a lock.
+  private static func acceptWake(in frame: MMIORegion) {
+    let bit: UInt32 = 1 << UInt32(MACHINE_WAKE)
+    frame.write32(frame.read32(Register.group) & ~bit, at: Register.group)
+    frame.write8(UInt8(MACHINE_WAKE_PRIORITY), at: Register.priority + Int(MACHINE_WAKE))
+    frame.write32(bit, at: Register.setEnable)
+    machine_lock_may_sleep()
   }
 
   private static func startInterface() {

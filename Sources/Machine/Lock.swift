@@ -23,16 +23,6 @@ import CMachine
   @inline(__always)
   public func with<Result>(_ body: (inout Value) -> Result) -> Result {
     // Both pointers are for ever, and the lock makes the access exclusive.
-    unsafe machine_lock_wait(lock)
-    let result = unsafe body(&value.pointee)
-    unsafe machine_lock_give(lock)
-    return result
-  }
-
-  /// The same with a few instructions less, and more of them in the program: for what is done all the time.
-  @inline(__always)
-  public func withInPlace<Result>(_ body: (inout Value) -> Result) -> Result {
-    // As above.
     unsafe machine_lock_acquire(lock)
     let result = unsafe body(&value.pointee)
     unsafe machine_lock_release(lock)
@@ -46,7 +36,7 @@ struct RegisterLock {
   private var lock = machine_lock()
 
   /// Waits for the lock. The caller has masked its interrupts.
-  mutating func acquire() { unsafe machine_lock_wait(&lock) }
+  mutating func acquire() { unsafe machine_lock_acquire(&lock) }
   /// Takes the lock if it is free.
   mutating func tryAcquire() -> Bool { unsafe machine_lock_try(&lock) != 0 }
   /// Gives the lock back.

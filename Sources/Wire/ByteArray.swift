@@ -66,3 +66,28 @@ public struct ByteArray<let count: Int>: Sendable {
     }
   }
 }
+
+extension RawSpan {
+  /// The little-endian field at byte `offset`, which need not be aligned. Traps when it does not fit.
+  ///
+  /// For bytes that are large and in memory: a load from a `ByteArray` that is borrowed copies all of it.
+  @inline(__always)
+  public func field<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self, at offset: Int) -> T {
+    // As in `ByteArray.load`.
+    unsafe T(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+}
+
+extension MutableRawSpan {
+  /// The little-endian field at byte `offset`, which need not be aligned. Traps when it does not fit.
+  @inline(__always)
+  public func field<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self, at offset: Int) -> T {
+    bytes.field(at: offset)
+  }
+
+  /// Stores `value` little-endian at byte `offset`. Traps when it does not fit.
+  @inline(__always) @_lifetime(self: copy self)
+  public mutating func setField<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+    storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+  }
+}

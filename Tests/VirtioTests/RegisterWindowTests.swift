@@ -17,6 +17,26 @@ private struct OneByOneDevice: VirtioDevice, ~Copyable {
   }
 }
 
+/// Has news whenever it is looked at.
+private struct NewsDevice: VirtioDevice, ~Copyable {
+  static var deviceID: DeviceID { DeviceID(0x7778) }
+  func queueSizeMax(_ index: Int) -> UInt16 { index == 0 ? 16 : 0 }
+  mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {}
+  mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {
+    context.configurationChanged = true
+  }
+}
+
+/// A line that keeps InterruptStatus.
+private struct KeepingLine: InterruptLine {
+  final class Word { var bits: UInt32 = 0 }
+  let word = Word()
+  mutating func setAsserted(_ isAsserted: Bool) {
+    if !isAsserted { word.bits = 0 }
+  }
+  mutating func raise(_ bits: UInt32) { word.bits |= bits }
+}
+
 @Suite struct RegisterWindowTests {
   /// The bytes at `offset` as the window must show them: whole fields only, zeros beyond the end.
   private func expected(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
@@ -91,6 +111,27 @@ private struct OneByOneDevice: VirtioDevice, ~Copyable {
       machine.write(11, MMIORegister.status)
       #expect(machine.status == status)
     }
+  }
+
+  @Test func `a line that keeps InterruptStatus gets every bit, again after each acknowledgement of its own`()
+  {
+    let line = KeepingLine()
+    let word = line.word
+    var transport = MMIODeviceTransport<NewsDevice, KeepingLine, 1>(
+      device: NewsDevice(), line: line, memory: TestMemory().guest)
+    for status in [1, 3] as [UInt64] { transport.write(status, at: MMIORegister.status, byteCount: 4) }
+    transport.write(1, at: MMIORegister.driverFeaturesSelect, byteCount: 4)
+    transport.write(1, at: MMIORegister.driverFeatures, byteCount: 4)
+    for status in [11, 15] as [UInt64] { transport.write(status, at: MMIORegister.status, byteCount: 4) }
+    for _ in 0..<3 {
+      #expect(word.bits == 0)
+      transport.poll()
+      #expect(word.bits == 2)
+      word.bits = 0
+    }
+    transport.poll()
+    transport.write(0, at: MMIORegister.status, byteCount: 4)
+    #expect(word.bits == 0)
   }
 
   @Test func `the line is asserted at every event and released with the last acknowledgement`() {

@@ -87,13 +87,14 @@ class GuestHost:
 
     has_switch = True
 
-    def __init__(self, parts, folder, guests=2, cores=4, rings="packed", scmi="hvc", echo=None):
+    def __init__(self, parts, folder, guests=2, cores=4, rings="packed", scmi="hvc", echo=None,
+                 options=""):
         self.folder, self.echo, self.scmi = folder, echo, scmi
         self.has_consumers = parts.has_consumers
         self.guests = [Guest(f"guest {number}", copy_disk(parts.disk, os.path.join(folder, f"disk{number}")),
                              SCMI[scmi][number]) for number in range(guests)]
         initrd = parts.with_scripts(os.path.join(folder, "initrd"))
-        append = host_options(parts.kernel, initrd, guests, rings, scmi)
+        append = host_options(parts.kernel, initrd, guests, rings, scmi) + options
         self.control_path = os.path.join(folder, "control")
         self.command = host_command(parts.kernel, initrd, append, cores) + [
             "-serial", f"unix:{quoted(self.control_path)},server=on,wait=off", "-monitor", "none",
@@ -209,26 +210,34 @@ class Reference:
         for number in range(len(self.guests)):
             self.start_guest(number)
 
+    def board(self, number):
+        """QEMU with the cores and the memory of a guest."""
+        return [machine.QEMU, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", "512M",
+                "-smp", str(self.cores[number])]
+
+    def more(self, number):
+        """What else QEMU is told about a guest."""
+        return []
+
     def start_guest(self, number):
         guest = self.guests[number]
         path, port = (os.path.join(self.folder, f"{kind}{number}") for kind in ("console", "port"))
         for old in (path, port):
             if os.path.exists(old):
                 os.remove(old)
-        packed = "on" if self.rings == "packed" else "off"
-        features = f"packed={packed}"
-        command = [machine.QEMU, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", "512M",
-                   "-smp", str(self.cores[number]), "-nodefaults", "-display", "none", "-monitor", "none",
-                   "-global", "virtio-mmio.force-legacy=false",
-                   "-kernel", self.kernel, "-initrd", self.initrd,
-                   "-append", f"console=hvc0 vireo.guest={number}",
-                   "-chardev", f"socket,id=console,path={quoted(path)},server=on,wait=off",
-                   "-chardev", f"socket,id=port,path={quoted(port)},server=on,wait=off",
-                   "-device", f"virtio-serial-device,{features}", "-device", "virtconsole,chardev=console",
-                   "-device", "virtserialport,chardev=port,name=vireo.1"]
+        features = f"packed={'on' if self.rings == 'packed' else 'off'}"
+        command = self.board(number) + [
+            "-nodefaults", "-display", "none", "-monitor", "none",
+            "-global", "virtio-mmio.force-legacy=false",
+            "-kernel", self.kernel, "-initrd", self.initrd,
+            "-append", f"console=hvc0 vireo.guest={number}",
+            "-chardev", f"socket,id=console,path={quoted(path)},server=on,wait=off",
+            "-chardev", f"socket,id=port,path={quoted(port)},server=on,wait=off",
+            "-device", f"virtio-serial-device,{features}", "-device", "virtconsole,chardev=console",
+            "-device", "virtserialport,chardev=port,name=vireo.1"]
         command += drive("disk", guest.disk)
         command[-1] += "," + features
-        command += host_network(f",{features}")
+        command += host_network(f",{features}") + self.more(number)
         log = open(os.path.join(self.folder, f"qemu{number}.log"), "ab")
         self.processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()

@@ -9,7 +9,7 @@ import re
 import guest_payloads
 
 # Most instructions of one access or call, from the guest's instruction to its next.
-LIMITS = {"read": 150, "write": 150, "call": 170, "send": 150}
+LIMITS = {"read": 150, "write": 165, "call": 180, "send": 150}
 # Most exits between two marks of the guest.
 EXITS = {"a block request of 4 KiB": (1, 2, 3), "an interrupt, with the write that pends it": (3, 4, 1)}
 

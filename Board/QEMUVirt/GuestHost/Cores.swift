@@ -182,6 +182,7 @@ enum Cores {
     machine_write_guest_sctlr(0x30d0_0800)  // MMU and caches off
     machine_write_guest_mdscr(0)
     machine_write_ich_vmcr(0)
+    GuestHost.withGuest(guest) { $0.resetPrivateInterrupts(index) }
     // This core's own.
     let context = unsafe context(core)
     unsafe withUnsafeMutableBytes(of: &context.pointee.x) {

@@ -1,6 +1,7 @@
 // What the devices of one kind have in common: those of every guest share a lock with each other and with the
 // hardware behind them, so that data of one can go to another.
 
+import CMachine
 import DeviceTree
 import DeviceTypes
 import Machine
@@ -22,18 +23,55 @@ protocol DeviceKind: ~Copyable {
   mutating func isQuiescent(guest: Int) -> Bool
 }
 
+/// InterruptStatus of a guest's device (virtio 1.4 §4.2.2). It is here and not in the transport, so that a
+/// guest's core that takes an interrupt waits for nobody: its handler reads and acknowledges while the core
+/// that sent it is still at the device.
+@safe struct InterruptBits {
+  // Set once before any device is made, allocated once and never freed.
+  nonisolated(unsafe) private static var words: UnsafeMutablePointer<UInt32>?
+
+  private let word: UnsafeMutablePointer<UInt32>
+
+  /// Makes those of all devices.
+  static func start() {
+    let count = Board.guestLimit * Devices.count
+    unsafe words = UnsafeMutablePointer<UInt32>.allocate(capacity: count)
+    unsafe words.unsafelyUnwrapped.initialize(repeating: 0, count: count)
+  }
+
+  init(guest: Int, slot: Int) {
+    precondition(guest >= 0 && guest < Board.guestLimit, "no such guest")
+    precondition(slot >= 0 && slot < Devices.count, "no such device")
+    // There are as many as the limits say.
+    unsafe word = Self.words.unsafelyUnwrapped + guest * Devices.count + slot
+  }
+
+  var value: UInt32 { unsafe machine_bits(word) }
+  /// Returns whether one of the bits was clear.
+  func set(_ bits: UInt32) -> Bool { unsafe machine_set_bits(word, bits) & bits != bits }
+  func clear(_ bits: UInt32) { unsafe machine_clear_bits(word, bits) }
+}
+
 /// An interrupt of a guest: an edge for each event, by the distributor's pending register.
 struct PendingLine: InterruptLine {
   let guest: Int
   let identifier: UInt32
+  private let bits: InterruptBits
 
   init(guest: Int, slot: Int) {
     self.guest = guest
     identifier = Board.interrupt(guest: guest, slot: slot)
+    bits = InterruptBits(guest: guest, slot: slot)
   }
 
   mutating func setAsserted(_ isAsserted: Bool) {
-    if !isAsserted { return }
+    if !isAsserted { bits.clear(.max) }
+  }
+
+  mutating func raise(_ events: UInt32) {
+    // An event that is not acknowledged yet stands for this one too: the driver looks at its queues after it
+    // has acknowledged.
+    if !bits.set(events) { return }
     Interrupts.pend(identifier)
     if Trace.isOn { Trace.record(.guestInterrupt, guest: guest, UInt64(identifier)) }
   }

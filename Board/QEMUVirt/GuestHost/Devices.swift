@@ -31,6 +31,7 @@ enum Devices {
   /// Makes the devices of all guests, and takes into use what is behind them.
   static func start(_ setup: HostSetup) {
     Hardware.find(setup.tree)
+    InterruptBits.start()
     var arena = DeviceMemory.lend()
     unsafe consoleLock = Locked(Consoles(setup, &arena))
     unsafe diskLock = Locked(Disks(setup, &arena))
@@ -51,9 +52,13 @@ enum Devices {
   /// A guest's read within window `slot`; windows without a device read as an empty slot.
   @_optimize(speed)
   static func read(guest: Int, slot: Int, at offset: Int, byteCount: Int) -> UInt64 {
-    switch slot {
-    case 0: consoles.withInPlace { $0.read(guest: guest, at: offset, byteCount: byteCount) }
-    case 1: disks.withInPlace { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    // Where there is no device, no bit is ever set.
+    if offset == MMIORegister.interruptStatus, byteCount == 4 {
+      return UInt64(InterruptBits(guest: guest, slot: slot).value)
+    }
+    return switch slot {
+    case 0: consoles.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
+    case 1: disks.with { $0.read(guest: guest, at: offset, byteCount: byteCount) }
     default: readSeldom(guest: guest, slot: slot, at: offset, byteCount: byteCount)
     }
   }
@@ -72,10 +77,13 @@ enum Devices {
   /// A guest's write within window `slot`.
   @_optimize(speed)
   static func write(_ value: UInt64, guest: Int, slot: Int, at offset: Int, byteCount: Int) {
+    if offset == MMIORegister.interruptAcknowledge, byteCount == 4 {
+      return InterruptBits(guest: guest, slot: slot).clear(UInt32(truncatingIfNeeded: value))
+    }
     let isLeft =
       switch slot {
-      case 0: consoles.withInPlace { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
-      case 1: disks.withInPlace { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 0: consoles.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
+      case 1: disks.with { $0.write(value, guest: guest, at: offset, byteCount: byteCount) }
       default: writeSeldom(value, guest: guest, slot: slot, at: offset, byteCount: byteCount)
       }
     if isLeft { Cores.serveLater(guest) }

@@ -109,8 +109,14 @@ struct Guest: ~Copyable {
     }
   }
 
-  /// Disables the private interrupts of one of its cores and forgets them.
-  mutating func resetPrivateInterrupts(_ core: Int) { clear(own.owned.word(0), 0, frame(core, 0x1_0000)) }
+  /// Disables the private interrupts of one of its cores, forgets them, and gives them a middling priority.
+  mutating func resetPrivateInterrupts(_ core: Int) {
+    let frame = frame(core, 0x1_0000)
+    clear(own.owned.word(0), 0, frame)
+    // After power-on theirs is the highest: those of the host would wait behind one that the guest never
+    // takes.
+    for id in 0..<32 where own.owned.word(0) & 1 << UInt32(id) != 0 { frame.write8(0xa0, 0x400 + id) }
+  }
 
   /// ICENABLER, ICPENDR and ICACTIVER.
   private func clear(_ bits: UInt32, _ offset: Int, _ frame: ControllerFrame) {

@@ -15,6 +15,8 @@ import Virtio
   private let transports: [4 of UnsafeMutablePointer<GuestTransport>?]
   /// The board's network interface, if it has one.
   let uplink: UplinkReference?
+  /// Guests that got frames which they are not told of yet.
+  private var receivers = NetworkPorts.none
 
   init(transports: borrowing PerGuest<GuestTransport>, _ setup: HostSetup, uplink: UplinkReference?) {
     for guest in 0..<setup.guestCount { fabric.bind(setup.tables[guest].address, to: guest) }
@@ -50,12 +52,14 @@ import Virtio
   mutating func receive() -> Bool {
     guard let uplink else { return false }
     var pieces = [64 of GuestRange](repeating: .empty)
-    for _ in 0..<64 {
+    for count in 1...64 {
       guard let frame = uplink.with({ $0.holdFrame(&pieces) }) else { return false }
       let held = NetworkFrame(pieces.span.extracting(first: frame.pieceCount), byteCount: frame.byteCount)
       let packet = NetworkPacket(held, frame.offload)
       deliver(packet, to: fabric.route(packet.head, from: Self.uplinkPort, at: Self.now))
       uplink.with { $0.releaseFrame() }
+      // Guests begin with these while more are on the way.
+      if count % 8 == 0 { finishDeliveries() }
     }
     return true
   }
@@ -66,6 +70,15 @@ import Virtio
       guard port != Self.uplinkPort, let transport = unsafe transports[port] else { continue }
       // Never the one that is calling, which is that of another port. What it does not take is counted there.
       unsafe transport.pointee.accept(packet)
+      receivers.rawValue |= 1 << UInt32(port)
+    }
+  }
+
+  /// Tells guests of the frames that they got: once for all that came in one go.
+  mutating func finishDeliveries() {
+    while let port = receivers.popFirst() {
+      // Only those with a transport got any. As in `deliver`, it is not the one that is calling.
+      unsafe transports[port]?.pointee.finishCalls()
     }
   }
 
@@ -78,9 +91,9 @@ extension NetworkPorts {
 }
 
 extension GuestTransport {
-  /// Gives the guest a frame, if its driver is there.
+  /// Gives the guest a frame, if its driver is there. `finishCalls` follows.
   mutating func accept(_ packet: NetworkPacket) {
-    _ = call { (device, context) throws(DriverFault) in try device.deliver(packet, &context) }
+    _ = callOneOfMany { (device, context) throws(DriverFault) in try device.deliver(packet, &context) }
   }
 }
 

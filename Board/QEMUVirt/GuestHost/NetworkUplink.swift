@@ -113,9 +113,10 @@ struct NetworkUplink: ~Copyable {
       let isIndirect = driver.features.contains(.indirectDescriptors)
       let segmentCount = count == 1 ? packet.pieceCount : isIndirect ? 0 : packet.pieceCount + count
       guard try driver.hasRoom(frameCount: count, segmentCount: segmentCount) else { return .busy }
+      var frame = packet
       for _ in 0..<count {
-        let frame = packet.nextFrame(&finishing)
-        if try submit(frame, token: UInt32(guest) << 8 | tag) {
+        packet.makeNext(&frame, &finishing)
+        if try submit(&frame, token: UInt32(guest) << 8 | tag) {
           senders[guest].left[Int(tag)] += 1
           senders[guest].inFlight += 1
         } else {
@@ -129,7 +130,9 @@ struct NetworkUplink: ~Copyable {
     return senders[guest].left[Int(tag)] != 0 ? .pending : .done
   }
 
-  private mutating func submit(_ frame: NetworkPacket, token: UInt32) throws(DeviceFault) -> Bool {
+  private mutating func submit(
+    _ frame: inout NetworkPacket, token: UInt32
+  ) throws(DeviceFault) -> Bool {
     var body = frame.body
     // The first is for the head.
     var count = 1
@@ -140,12 +143,14 @@ struct NetworkUplink: ~Copyable {
       segments[count] = DMASegment(deviceAddress: address, byteCount: range.byteCount)
       count += 1
     }
-    let head = frame.head
+    let (byteCount, offload) = (frame.headByteCount, frame.offload)
+    // In place: it would be copied otherwise.
+    var head = frame.head.mutableBytes
+    let bytes = head._mutatingExtracting(first: byteCount)
     var all = segments.mutableSpan
     var list = all._mutatingExtracting(first: count)
     return try driver.transmit(
-      head: head.bytes.extracting(first: frame.headByteCount), segments: &list, offload: frame.offload,
-      token: token) == .accepted
+      head: bytes.bytes, segments: &list, offload: offload, token: token) == .accepted
   }
 
   /// The tag of the next frame of a guest that was sent.

@@ -76,6 +76,11 @@ struct Networks: DeviceKind, ~Copyable {
   /// Has the guests look at what the uplink sent, and fill the room that this made, the one that was last
   /// served last.
   private mutating func settle() {
+    settleUplink()
+    fabric.with { $0.finishDeliveries() }
+  }
+
+  private mutating func settleUplink() {
     guard let uplink else { return }
     for _ in 0..<4 {
       let news = uplink.with { $0.collect() }

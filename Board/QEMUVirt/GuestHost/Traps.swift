@@ -149,7 +149,7 @@ enum Traps {
   private static func call(_ context: inout machine_guest) {
     let (x0, x1, x2, x3) = (context.x.0, context.x.1, context.x.2, context.x.3)
     let (guest, core) = (Int(context.guest), Int(context.core))
-    let action = GuestHost.life(of: guest).withInPlace { $0.call(x0, x1, x2, x3, core: core) }
+    let action = GuestHost.life(of: guest).with { $0.call(x0, x1, x2, x3, core: core) }
     switch action {
     case .result(-1): context.x.0 = Control.call(guest, x0, x1, x2)  // NOT_SUPPORTED: none of PSCI's
     case .result(let value): context.x.0 = UInt64(bitPattern: value)

@@ -36,7 +36,8 @@ MACHINE_WRITE(icc_ctlr, "S3_0_C12_C12_4")
 #define MACHINE_GROUP 0
 #define MACHINE_MASK_BIT 6
 #define MACHINE_TIMER 3 /* in the order of the timer node: secure, EL1, virtual, EL2 */
-#define MACHINE_PRIORITY 0 /* above all that guests may give theirs */
+#define MACHINE_PRIORITY 8 /* above all that guests may give theirs,
+                              and below what wakes a core that waits for a lock */
 #define MACHINE_MASK "1"
 MACHINE_WRITE(timer_control, "cnthp_ctl_el2")
 MACHINE_WRITE(timer_compare, "cnthp_cval_el2")
@@ -45,6 +46,7 @@ MACHINE_WRITE(icc_sre, "S3_4_C12_C9_5")
 MACHINE_WRITE(icc_bpr, "S3_0_C12_C8_3")
 MACHINE_WRITE(icc_igrpen, "S3_0_C12_C12_6")
 MACHINE_READ(icc_iar, "S3_0_C12_C8_0")
+MACHINE_READ(icc_rpr, "S3_0_C12_C11_3")
 MACHINE_WRITE(icc_eoir, "S3_0_C12_C8_1")
 #else
 #define MACHINE_GROUP 1
@@ -62,6 +64,10 @@ MACHINE_READ(icc_iar, "S3_0_C12_C12_0")
 MACHINE_WRITE(icc_eoir, "S3_0_C12_C12_1")
 #endif
 
+/* The interrupt that wakes a core which waits for a lock, at EL2. */
+#define MACHINE_WAKE 13
+#define MACHINE_WAKE_PRIORITY 0
+
 /* Interrupts of this level on this core; taken only while unmasked. */
 static inline void machine_mask_irq(void) { __asm__ volatile("msr daifset, #" MACHINE_MASK ::: "memory"); }
 static inline void machine_unmask_irq(void) { __asm__ volatile("msr daifclr, #" MACHINE_MASK ::: "memory"); }
@@ -73,22 +79,14 @@ static inline void machine_wait_for_interrupt(void) { __asm__ volatile("dsb sy\n
 struct machine_lock {
   uint32_t next;
   uint32_t owner;
+  uint32_t sleepers; /* a bit for each core that waits asleep: see lock.c */
 };
 #ifdef MACHINE_EL2
-static inline void machine_lock_acquire(struct machine_lock *lock) {
-  uint32_t ticket, value, failed;
-  __asm__ volatile(
-      "1: ldaxr %w0, [%3]\n\tadd %w1, %w0, #1\n\tstxr %w2, %w1, [%3]\n\tcbnz %w2, 1b\n\t"
-      "ldar %w1, [%4]\n\tcmp %w1, %w0\n\tb.eq 3f\n\tsevl\n"
-      /* The store of the core before clears the monitor that ldaxr sets, which ends the wait. */
-      "2: wfe\n\tldaxr %w1, [%4]\n\tcmp %w1, %w0\n\tb.ne 2b\n3:"
-      : "=&r"(ticket), "=&r"(value), "=&r"(failed)
-      : "r"(&lock->next), "r"(&lock->owner)
-      : "memory", "cc");
-}
-static inline void machine_lock_release(struct machine_lock *lock) {
-  __asm__ volatile("stlr %w0, [%1]" ::"r"(lock->owner + 1), "r"(&lock->owner) : "memory");
-}
+/* Functions, as there are many places that call them. */
+void machine_lock_acquire(struct machine_lock *lock);
+void machine_lock_release(struct machine_lock *lock);
+/* From now on this core may sleep while it waits for a lock: it takes the interrupt MACHINE_WAKE. */
+void machine_lock_may_sleep(void);
 /* Whether the lock was free, and is now taken. */
 static inline int machine_lock_try(struct machine_lock *lock) {
   uint64_t both, failed;
@@ -100,16 +98,22 @@ static inline int machine_lock_try(struct machine_lock *lock) {
       : "memory", "cc");
   return failed == 0;
 }
-/* As the two above, but not in place: for the many callers to whom size means more. */
-void machine_lock_wait(struct machine_lock *lock);
-void machine_lock_give(struct machine_lock *lock);
 #else /* an image at EL1 has one core */
-static inline void machine_lock_wait(struct machine_lock *lock) { (void)lock; }
-static inline void machine_lock_give(struct machine_lock *lock) { (void)lock; }
 static inline void machine_lock_acquire(struct machine_lock *lock) { (void)lock; }
 static inline void machine_lock_release(struct machine_lock *lock) { (void)lock; }
 static inline int machine_lock_try(struct machine_lock *lock) { return lock != 0; }
+static inline void machine_lock_may_sleep(void) {}
 #endif
+
+/* Bits that cores set and clear at any time. Who sees or clears one sees all that was written before it was
+   set. The second returns what was there. */
+static inline uint32_t machine_bits(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static inline uint32_t machine_set_bits(uint32_t *word, uint32_t bits) {
+  return __atomic_fetch_or(word, bits, __ATOMIC_ACQ_REL);
+}
+static inline void machine_clear_bits(uint32_t *word, uint32_t bits) {
+  __atomic_fetch_and(word, ~bits, __ATOMIC_ACQUIRE);
+}
 
 /* Adds one; returns what was there. */
 static inline uint64_t machine_count(uint64_t *counter) {

@@ -28,8 +28,9 @@ extension NetworkDevice where Backend: ~Copyable {
     _ packet: NetworkPacket, _ context: inout DeviceContext
   ) throws(DriverFault) {
     guard var finishing = packet.finishing(for: receiveOffloads) else { return countLostFrame() }
+    var frame = packet
     for _ in 0..<finishing.frameCount {
-      let frame = packet.nextFrame(&finishing)
+      packet.makeNext(&frame, &finishing)
       let waiting = NetworkWaitingFrame(
         byteCount: frame.byteCount, prefix: ByteArray<64>(prefixOf: frame.head.bytes),
         offload: frame.offload)

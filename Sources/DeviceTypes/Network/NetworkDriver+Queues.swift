@@ -30,7 +30,7 @@ struct NetworkReceiveQueue: ~Copyable {
   private var unpublished = 0
   /// Where the frame that was taken lies: of each segment its place in `memory` and its length.
   private var held: PrivateMemory
-  private(set) var heldCount = 0
+  private var heldCount = 0
   private var heldByteCount = 0
 
   /// Up to `count` buffers, together of at least `limits`; without mergeable buffers, each. Nil when `source`
@@ -116,8 +116,12 @@ struct NetworkReceiveQueue: ~Copyable {
     heldByteCount += byteCount
   }
 
+  /// In how many segments the frame that was taken lies. Mutating, as below.
+  mutating func countHeld() -> Int { heldCount }
+
   /// A segment of the frame that was taken; it may be empty. Traps beyond them.
-  func heldSegment(_ index: Int) -> DMASegment {
+  /// Mutating, since what is borrowed is copied.
+  mutating func heldSegment(_ index: Int) -> DMASegment {
     precondition(index >= 0 && index < heldCount, "no such segment")
     let (offset, byteCount) = place(index)
     return memory.segment(at: offset, byteCount: byteCount)

@@ -78,6 +78,7 @@ extension NetworkDriver where Registers: ~Copyable {
           if let frame = try receivers[pair]!.hold(receiveOffloads) {
             receivers[pair]!.queue.disableNotifications()
             heldPair = pair
+            heldSegmentCount = receivers[pair]!.countHeld()
             return frame
           }
           if receivers[pair]!.publish(mayRunShort: true) { transport.notify(receivers[pair]!.queue) }
@@ -92,17 +93,15 @@ extension NetworkDriver where Registers: ~Copyable {
     return nil
   }
 
-  /// In how many segments the frame that is held lies. Traps when none is.
-  public var heldSegmentCount: Int { receivers[heldPair!]!.heldCount }
-
   /// A segment of the frame that is held, in order; it may be empty. The device may change it at any time.
   /// Traps when none is held, or beyond the segments.
-  public func heldSegment(_ index: Int) -> DMASegment { receivers[heldPair!]!.heldSegment(index) }
+  public mutating func heldSegment(_ index: Int) -> DMASegment { receivers[heldPair!]!.heldSegment(index) }
 
   /// Gives the frame that is held back to the device. Traps when none is.
   public mutating func releaseFrame() {
     guard let pair = heldPair else { preconditionFailure("no frame is held") }
     heldPair = nil
+    heldSegmentCount = 0
     receivers[pair]!.release()
     if receivers[pair]!.publish(mayRunShort: false) { transport.notify(receivers[pair]!.queue) }
   }

@@ -86,6 +86,8 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
   var nextPair = 0
   /// The pair of the frame that is held.
   var heldPair: Int?
+  /// In how many segments the frame that is held lies; 0 when none is.
+  public internal(set) var heldSegmentCount = 0
 
   /// What was negotiated.
   public var features: Features { transport.features }

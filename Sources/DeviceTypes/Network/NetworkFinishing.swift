@@ -37,6 +37,10 @@ struct TCPSegments {
   var payloadByteCount: Int
   /// Payload of each segment but the last.
   var segmentSize: Int
+  /// Of the frame: the identification of IPv4, the sequence number and the flags of TCP.
+  var identification: UInt16
+  var sequence: UInt32
+  var flags: UInt8
 
   var count: Int { max(1, (payloadByteCount + segmentSize - 1) / segmentSize) }
 
@@ -68,6 +72,9 @@ struct TCPSegments {
     headerByteCount = transport + transportByteCount
     guard transportByteCount >= 20, headerByteCount <= packet.headByteCount else { return nil }
     payloadByteCount = packet.byteCount - headerByteCount
+    identification = isIPv6 ? 0 : head.load(UInt16.self, at: network + 4).byteSwapped
+    sequence = head.load(UInt32.self, at: transport + 4).byteSwapped
+    flags = head[transport + 13]
     guard count <= NetworkFinishing.frameLimit else { return nil }
   }
 }
@@ -90,71 +97,67 @@ extension NetworkPacket {
     return NetworkFinishing(.unchanged)
   }
 
-  /// The next of the frames that it becomes, after which it is made ready for the one behind. Traps when all
-  /// were made.
-  @_lifetime(copy self)
-  public func nextFrame(_ finishing: inout NetworkFinishing) -> NetworkPacket {
+  /// Makes `frame`, which is a copy of the packet at first and then the one made before, the next of the
+  /// frames that the packet becomes. Traps when all were made.
+  @_lifetime(frame: copy self)
+  public func makeNext(_ frame: inout NetworkPacket, _ finishing: inout NetworkFinishing) {
     precondition(finishing.madeCount < finishing.frameCount, "no further frame")
-    var frame = self
     switch finishing.kind {
     case .unchanged: break
     case .checksum(let start, let offset):
       var sum = NetworkSum()
-      sum.add(head, from: start, count: headByteCount - start)
       sum.add(self, behind: headByteCount - start)
-      frame.head.store(sum.checksum, at: start + offset)
+      var bytes = frame.head.mutableBytes
+      sum.add(bytes.bytes, from: start, count: headByteCount - start)
+      bytes.setField(sum.checksum, at: start + offset)
       frame.offload = .complete
     case .segments(let segments):
       frame.cut(finishing.madeCount, segments, at: finishing.place)
       finishing.place.advance(by: frame.bodyByteCount, in: ranges)
     }
     finishing.madeCount += 1
-    return frame
   }
 
-  /// Becomes segment `index`, whose payload is at `place`.
+  /// Becomes segment `index`, whose payload is at `place`. It was the whole frame, or another segment of it.
   @_lifetime(self: copy self)
   private mutating func cut(_ index: Int, _ segments: TCPSegments, at place: NetworkPlace) {
     let start = index * segments.segmentSize
-    let isLast = index == segments.count - 1
-    for offset in segments.headerByteCount..<headByteCount { head[offset] = 0 }
+    let oldHeadByteCount = headByteCount
     headByteCount = segments.headerByteCount
     bodyStart = place
     bodyByteCount = min(segments.segmentSize, segments.payloadByteCount - start)
     offload = .complete
+    let total = byteCount
+    var sum = NetworkSum()
+    sum.add(self, behind: headByteCount - segments.transport)
+    // In place: a load from `head` itself may copy all of it.
+    var bytes = head.mutableBytes
+    for offset in segments.headerByteCount..<oldHeadByteCount { bytes.setField(0 as UInt8, at: offset) }
     let network = segments.network
     if segments.isIPv6 {
-      head.store(UInt16(truncatingIfNeeded: byteCount - network - 40).byteSwapped, at: network + 4)
+      bytes.setField(UInt16(truncatingIfNeeded: total - network - 40).byteSwapped, at: network + 4)
     } else {
-      head.store(UInt16(truncatingIfNeeded: byteCount - network).byteSwapped, at: network + 2)
-      let identification = head.load(UInt16.self, at: network + 4).byteSwapped &+ UInt16(index)
-      head.store(identification.byteSwapped, at: network + 4)
-      head.store(0 as UInt16, at: network + 10)
+      bytes.setField(UInt16(truncatingIfNeeded: total - network).byteSwapped, at: network + 2)
+      bytes.setField((segments.identification &+ UInt16(index)).byteSwapped, at: network + 4)
+      bytes.setField(0 as UInt16, at: network + 10)
       var sum = NetworkSum()
-      sum.add(head, from: network, count: segments.transport - network)
-      head.store(sum.checksum, at: network + 10)
+      sum.add(bytes.bytes, from: network, count: segments.transport - network)
+      bytes.setField(sum.checksum, at: network + 10)
     }
     let transport = segments.transport
-    let sequence = head.load(UInt32.self, at: transport + 4).byteSwapped &+ UInt32(start)
-    head.store(sequence.byteSwapped, at: transport + 4)
+    bytes.setField((segments.sequence &+ UInt32(start)).byteSwapped, at: transport + 4)
     // FIN and PSH are about the end, CWR is said once.
-    if !isLast { head[transport + 13] &= ~0x09 }
-    if index != 0 { head[transport + 13] &= ~0x80 }
-    completeTCP(segments)
-  }
-
-  /// The checksum of a segment with its pseudo header (RFC 9293, 3.1; RFC 8200, 8.1).
-  @_lifetime(self: copy self)
-  private mutating func completeTCP(_ segments: TCPSegments) {
-    let transport = segments.transport
-    head.store(0 as UInt16, at: transport + 16)
-    var sum = NetworkSum()
+    var flags = segments.flags
+    if index != segments.count - 1 { flags &= ~0x09 }
+    if index != 0 { flags &= ~0x80 }
+    bytes.setField(flags, at: transport + 13)
+    // The checksum of a segment with its pseudo header (RFC 9293, 3.1; RFC 8200, 8.1).
+    bytes.setField(0 as UInt16, at: transport + 16)
     let addresses = segments.isIPv6 ? (from: 8, count: 32) : (from: 12, count: 8)
-    sum.add(head, from: segments.network + addresses.from, count: addresses.count)
+    sum.add(bytes.bytes, from: network + addresses.from, count: addresses.count)
     sum.add(bigEndian: 6)
-    sum.add(bigEndian: UInt32(byteCount - transport))
-    sum.add(head, from: transport, count: headByteCount - transport)
-    sum.add(self, behind: headByteCount - transport)
-    head.store(sum.checksum, at: transport + 16)
+    sum.add(bigEndian: UInt32(total - transport))
+    sum.add(bytes.bytes, from: transport, count: segments.headerByteCount - transport)
+    bytes.setField(sum.checksum, at: transport + 16)
   }
 }

@@ -10,7 +10,7 @@ public struct NetworkPacket: ~Escapable {
   public static var headCapacity: Int { 192 }
 
   /// The first bytes; zero from `headByteCount` on.
-  public internal(set) var head: ByteArray<192>
+  public var head: ByteArray<192>
   /// How many bytes of the frame `head` holds.
   public internal(set) var headByteCount: Int
   /// Pieces of memory, of which the bytes from `bodyStart` on follow the head.
@@ -118,18 +118,18 @@ struct NetworkSum {
   private var sum: UInt64 = 0
 
   /// Adds the `count` bytes from `start` of `bytes`, as 16-bit words from `start` on.
-  mutating func add<let size: Int>(_ bytes: ByteArray<size>, from start: Int, count: Int) {
+  mutating func add(_ bytes: RawSpan, from start: Int, count: Int) {
     var offset = start
     let end = start + count
     while end - offset >= 8 {
-      add(bytes.load(UInt64.self, at: offset))
+      add(bytes.field(UInt64.self, at: offset))
       offset += 8
     }
     while end - offset >= 2 {
-      add(UInt64(bytes.load(UInt16.self, at: offset)))
+      add(UInt64(bytes.field(UInt16.self, at: offset)))
       offset += 2
     }
-    if offset != end { add(UInt64(bytes[offset])) }
+    if offset != end { add(UInt64(bytes.field(UInt8.self, at: offset))) }
   }
 
   /// Adds a number that is stored with its most significant byte first.
@@ -137,24 +137,14 @@ struct NetworkSum {
 
   /// Adds the body of a packet, which is as long as it says, behind `byteCountBefore` bytes of the sum.
   mutating func add(_ packet: borrowing NetworkPacket, behind byteCountBefore: Int) {
-    var body = NetworkSum()
     var pieces = packet.body
-    var chunk = ByteArray<256>()
-    var filled = 0
-    while let piece = pieces.next(limit: UInt32(256 - filled)) {
-      var bytes = chunk.mutableBytes
-      var part = bytes._mutatingExtracting(filled..<(filled + Int(piece.byteCount)))
-      piece.copyOut(to: &part)
-      filled += Int(piece.byteCount)
-      if filled == 256 {
-        body.add(chunk, from: 0, count: 256)
-        filled = 0
-      }
+    var isOdd = byteCountBefore & 1 != 0
+    while let piece = pieces.next(limit: .max) {
+      // From an odd byte on, the halves of all words change places.
+      let sum = piece.onesComplementSum()
+      add(UInt64(isOdd ? sum.byteSwapped : sum))
+      if piece.byteCount & 1 != 0 { isOdd.toggle() }
     }
-    body.add(chunk, from: 0, count: filled)
-    // From an odd byte on, the halves of all words change places.
-    let folded = body.folded
-    add(UInt64(byteCountBefore & 1 == 0 ? folded : folded.byteSwapped))
   }
 
   private mutating func add(_ word: UInt64) {

@@ -88,6 +88,37 @@ public struct GuestRange {
     unsafe UnsafeMutableRawBufferPointer(start: host, count: bytes.count).copyMemory(from: bytes)
   }
 
+  /// The ones' complement sum (RFC 1071) of the bytes, in 16-bit words that are stored with the least
+  /// significant byte first. Each byte is read once.
+  public func onesComplementSum() -> UInt16 {
+    let bytes = unsafe UnsafeRawBufferPointer(start: host, count: Int(byteCount))
+    var sum: UInt64 = 0
+    var offset = 0
+    // Within the range, as the loops check.
+    while bytes.count &- offset >= 32 {
+      for word in 0..<4 {
+        Self.add(unsafe bytes.loadUnaligned(fromByteOffset: offset &+ 8 &* word, as: UInt64.self), &sum)
+      }
+      offset &+= 32
+    }
+    while bytes.count &- offset >= 4 {
+      Self.add(UInt64(unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)), &sum)
+      offset &+= 4
+    }
+    while offset != bytes.count {
+      Self.add(UInt64(unsafe bytes[offset]) << UInt64((offset & 1) &* 8), &sum)
+      offset &+= 1
+    }
+    while sum > 0xffff { sum = (sum & 0xffff) + (sum >> 16) }
+    return UInt16(truncatingIfNeeded: sum)
+  }
+
+  @inline(__always)
+  private static func add(_ word: UInt64, _ sum: inout UInt64) {
+    let (next, carry) = sum.addingReportingOverflow(word)
+    sum = carry ? next &+ 1 : next
+  }
+
   /// Sets every byte to zero.
   public func zero() {
     if byteCount == 0 { return }

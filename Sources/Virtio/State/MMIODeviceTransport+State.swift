@@ -92,7 +92,7 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       throw error
     }
     if isLive { pendingQueues |= readyQueues }
-    if interruptStatus != 0 { line.setAsserted(true) }
+    if interruptStatus != 0 { line.raise(interruptStatus) }
   }
 
   private mutating func restoreRegisters(from state: inout StateReader) throws(StateFault) {

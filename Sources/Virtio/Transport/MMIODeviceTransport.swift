@@ -131,6 +131,25 @@ public struct MMIODeviceTransport<
     return broken == nil
   }
 
+  /// The same as one of several calls, after which `finishCalls()` shows the driver all buffers that they
+  /// used and notifies it once.
+  public mutating func callOneOfMany(
+    _ body: (inout Device, inout DeviceContext) throws(DriverFault) -> Void
+  ) -> Bool {
+    guard isLive else { return false }
+    var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)
+    var broken: DriverFault?
+    do throws(DriverFault) { try body(&device, &context) } catch { broken = error }
+    let changed = context.configurationChanged
+    if broken != nil || changed { finishCall(broken, configurationChanged: changed) }
+    return broken == nil
+  }
+
+  /// The end of calls by `callOneOfMany`.
+  public mutating func finishCalls() {
+    if isLive { finishCall(nil, configurationChanged: false) }
+  }
+
   /// Serves queue `index`; what a notification does.
   mutating func process(queue index: Int) {
     pendingQueues &= ~(1 << UInt64(index))
@@ -181,7 +200,7 @@ public struct MMIODeviceTransport<
 
   mutating func raise(_ bits: UInt32) {
     interruptStatus |= bits
-    line.setAsserted(true)
+    line.raise(bits)
   }
 
   /// §2.1.2: enters the error state that only a reset leaves.

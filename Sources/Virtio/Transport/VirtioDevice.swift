@@ -126,4 +126,14 @@ public protocol InterruptLine: ~Copyable {
   /// Drives the line. Called with true for each new event, even while it is asserted already, so that an
   /// edge-triggered line can pulse; with false when the driver has acknowledged all events.
   mutating func setAsserted(_ isAsserted: Bool)
+  /// `bits` of InterruptStatus were set for a new event (§4.2.2). Asserts the line, unless it does more: one
+  /// that keeps the bits can answer the driver's reads of InterruptStatus and its writes to InterruptACK by
+  /// itself, while another core is at the transport, which then need not see them. `setAsserted(false)`
+  /// clears all bits.
+  mutating func raise(_ bits: UInt32)
+}
+
+extension InterruptLine where Self: ~Copyable {
+  /// Asserts the line.
+  public mutating func raise(_ bits: UInt32) { setAsserted(true) }
 }

@@ -11,6 +11,8 @@ import Wire
 private final class Fabric {
   var value = NetworkSwitch<3>()
   var stations: [Station] = []
+  /// Whether receivers are told of frames later, of many at once.
+  var isGathering = false
 }
 
 private typealias Station = Bench<NetworkDevice<FabricPort, 1>, 3>
@@ -29,8 +31,14 @@ private struct FabricPort: NetworkBackend {
     var ports = fabric.value.route(packet.head, from: port, at: 0)
     while let target = ports.popFirst() {
       guard target < fabric.stations.count else { continue }
-      _ = fabric.stations[target].transport.call {
-        (device, context) throws(DriverFault) in try device.deliver(packet, &context)
+      if fabric.isGathering {
+        _ = fabric.stations[target].transport.callOneOfMany {
+          (device, context) throws(DriverFault) in try device.deliver(packet, &context)
+        }
+      } else {
+        _ = fabric.stations[target].transport.call {
+          (device, context) throws(DriverFault) in try device.deliver(packet, &context)
+        }
       }
     }
     return .done
@@ -194,6 +202,35 @@ private struct FabricPort: NetworkBackend {
     #expect(!isLive)
   }
 
+  @Test(arguments: [.none, .ringPacked, .eventIndex, .ringPacked | .eventIndex] as [Features])
+  func `a receiver is told once of frames that come together`(_ ring: Features) throws {
+    var sender = try driver(0, Self.sending)
+    var receiver = try driver(1, NetworkFeature.mac, ring: ring)
+    fabric.isGathering = true
+    var bytes = frame(to: addresses[1])
+    bytes.replaceSubrange(6..<12, with: addresses[0].list)
+    let before = fabric.stations[1].transport.line.eventCount
+    for _ in 0..<3 {
+      let submission = try sender.transmit(bytes)
+      let isIdle = try sender.transmissionIsComplete()
+      #expect(submission == .accepted && isIdle)
+    }
+    let early = try receiver.receive()
+    #expect(early == nil && fabric.stations[1].transport.line.eventCount == before)
+    fabric.stations[1].transport.finishCalls()
+    #expect(fabric.stations[1].transport.line.eventCount == before + 1)
+    for _ in 0..<3 {
+      let received = try receiver.receive()
+      #expect(received?.bytes == bytes)
+    }
+    let none = try receiver.receive()
+    #expect(none == nil)
+    try receiver.shutDown()
+    // Nobody is there to be told.
+    fabric.stations[1].transport.finishCalls()
+    #expect(fabric.stations[1].transport.line.eventCount == before + 1)
+  }
+
   @Test func `what is not for the receiver does not reach it`() throws {
     var sender = try driver(0, Self.sending)
     var receiver = try driver(1, NetworkFeature.mac)
@@ -211,7 +248,9 @@ private struct FabricPort: NetworkBackend {
     #expect(drops == 1)
   }
 
-  @Test func `a receiver whose ring is broken fails alone`() throws {
+  @Test(arguments: [false, true])
+  func `a receiver whose ring is broken fails alone`(isGathering: Bool) throws {
+    fabric.isGathering = isGathering
     var sender = try driver(0, Self.sending)
     var broken = FakeDriver(fabric.stations[1].registers, memories[1], queueSize: 8)
     broken.start(features: NetworkFeature.mergeableBuffers, queues: 0..<3)

@@ -106,8 +106,9 @@ struct TCPFrame {
     #expect(packet.byteCount == bytes.count)
     guard var finishing = packet.finishing(for: allowed) else { return nil }
     var frames: [[UInt8]] = []
+    var frame = packet
     for _ in 0..<finishing.frameCount {
-      let frame = packet.nextFrame(&finishing)
+      packet.makeNext(&frame, &finishing)
       if allowed == .none { #expect(frame.offload == .complete) }
       var list = (0..<frame.headByteCount).map { frame.head[$0] }
       var body = frame.body
