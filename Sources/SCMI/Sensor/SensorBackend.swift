@@ -7,7 +7,7 @@ public typealias SensorID = ResourceID<SensorKind>
 
 /// What one value of a sensor, or of an axis of it, is.
 public struct SensorQuantity: Sendable {
-  /// The unit, as it is sent: 2 for degrees Celsius, 4 for volts, and so on.
+  /// The unit, as it is sent: 2 for degrees Celsius, 5 for volts, and so on.
   public var type: UInt8
   /// The power of ten of the unit, -16 to 15.
   public var exponent: Int
