@@ -19,7 +19,7 @@ private struct OneByOneDevice: VirtioDevice, ~Copyable {
 
 /// Has news whenever it is looked at.
 private struct NewsDevice: VirtioDevice, ~Copyable {
-  static var deviceID: DeviceID { DeviceID(0x7778) }
+  var deviceID: DeviceID { DeviceID(0x7778) }
   func queueSizeMax(_ index: Int) -> UInt16 { index == 0 ? 16 : 0 }
   mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault) {}
   mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {
