@@ -4,7 +4,7 @@
 import CLinux
 public import DeviceTypes
 import Glibc
-public import Virtio
+import Virtio
 import Wire
 
 /// The link of a network device that leads through a stream socket. Frames are complete: no offloads.
@@ -104,10 +104,8 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
   private mutating func flush() -> Bool {
     while !unsentBytes.isEmpty {
       // Within the buffer.
-      let sent = unsafe {
-        unsafe vectors[0] = iovec(iov_base: unsent + unsentBytes.lowerBound, iov_len: unsentBytes.count)
-        return unsafe clinux_send_vectors(socket.number, vectors, 1)
-      }()
+      unsafe vectors[0] = iovec(iov_base: unsent + unsentBytes.lowerBound, iov_len: unsentBytes.count)
+      let sent = unsafe clinux_send_vectors(socket.number, vectors, 1)
       if sent == -Int(EAGAIN) { return false }
       if sent < 0 {
         close("is gone")

@@ -4,7 +4,7 @@
 import CLinux
 public import DeviceTypes
 import Glibc
-public import Virtio
+import Virtio
 import Wire
 
 /// The link of a network device that is a tap interface of the kernel.
