@@ -28,8 +28,9 @@ struct SharedRegion: Equatable {
 final class SharedMemory {
   /// Regions at one time. Front ends add memory in pieces when they plug it.
   static var regionLimit: Int { 32 }
-  /// Guest addresses end here: 4 TiB.
-  static var addressLimit: UInt64 { 1 << 42 }
+  /// Where guest addresses end: at 4 TiB, or at 1 TiB, 256 GiB or 64 GiB where the process has no more
+  /// address space. It is short of it next to other guests, and on a kernel of few address bits.
+  let addressLimit: UInt64
   /// Large pages need aligned addresses.
   private static var alignment: Int { 1 << 30 }
   private static var pageByteCount: UInt64 { 4096 }
@@ -41,11 +42,14 @@ final class SharedMemory {
   private var table: UnsafeMutableBufferPointer<GuestRegion>?
 
   init() throws(SystemError) {
-    let byteCount = Int(Self.addressLimit) + Self.recordByteCountMax
-    guard let base = unsafe clinux_reserve(byteCount, Self.alignment) else {
-      throw SystemError(12)  // ENOMEM
+    for bitCount in [42, 40, 38, 36] {
+      let byteCount = (1 << bitCount) + Self.recordByteCountMax
+      guard let base = unsafe clinux_reserve(byteCount, Self.alignment) else { continue }
+      addressLimit = 1 << bitCount
+      unsafe self.base = base
+      return
     }
-    unsafe self.base = base
+    throw SystemError(12)  // ENOMEM
   }
 
   deinit {
@@ -56,8 +60,8 @@ final class SharedMemory {
   /// Maps `region` of `file`. Throws what is wrong with it; nothing has changed then.
   func add(_ region: SharedRegion, of file: OpenFile) throws(VhostUserError) {
     guard regions.count < Self.regionLimit else { throw .invalid("more regions than memory slots") }
-    guard region.byteCount > 0, region.guestAddress < Self.addressLimit,
-      region.byteCount <= Self.addressLimit - region.guestAddress,
+    guard region.byteCount > 0, region.guestAddress < addressLimit,
+      region.byteCount <= addressLimit - region.guestAddress,
       !region.frontEndAddress.addingReportingOverflow(region.byteCount).overflow
     else { throw .invalid("a memory region beyond all bounds") }
     let misaligned = (region.guestAddress | region.byteCount | region.fileOffset) % Self.pageByteCount
@@ -95,15 +99,15 @@ final class SharedMemory {
       offset <= UInt64(Int64.max)
     else { throw .invalid("a record of the rings in an impossible place") }
     unmapRecord()
-    try map(file, at: Self.addressLimit, byteCount: UInt64(byteCount), from: offset)
+    try map(file, at: addressLimit, byteCount: UInt64(byteCount), from: offset)
     // Mapped just now; the place is behind all guest memory.
     return unsafe GuestMemory(
-      GuestRegion(address: 0, byteCount: UInt64(byteCount), host: base + Int(Self.addressLimit)))
+      GuestRegion(address: 0, byteCount: UInt64(byteCount), host: base + Int(addressLimit)))
   }
 
   /// Takes the record away, if there is one.
   func unmapRecord() {
-    _ = unsafe clinux_unmap(base + Int(Self.addressLimit), Self.recordByteCountMax)
+    _ = unsafe clinux_unmap(base + Int(addressLimit), Self.recordByteCountMax)
   }
 
   /// Takes `region` away, which must be there exactly so.
