@@ -107,6 +107,7 @@ enum Cores {
   }
 
   /// Serves one interrupt of the host on a core of `guest`.
+  @inline(never)
   static func serveInterrupt(_ guest: Int) -> CoreNews {
     switch serveInterruptController(guest) {
     case CoreSignal.serve: Devices.serve(guest: guest)
@@ -122,6 +123,7 @@ enum Cores {
     lookAtInput()
   }
 
+  @inline(never)
   private static func serveInterruptController(_ guest: Int?) -> UInt32? {
     let start = Clock.ticks
     let identifier = Interrupts.serve()

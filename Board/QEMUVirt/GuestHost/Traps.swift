@@ -42,7 +42,7 @@ enum Traps {
   @inline(never) @_optimize(speed)
   static func handle(_ syndrome: UInt64, _ context: inout machine_guest) {
     switch TrapSyndrome(syndrome) {
-    case .dataAccess(let access): emulate(access, &context)
+    case .dataAccess(let access): emulateOutOfLine(access, &context)
     case .hypervisorCall: call(&context)
     case .secureMonitorCall:
       context.elr += 4
@@ -65,7 +65,7 @@ enum Traps {
     if let access = DataAccess(syndrome) {
       let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
       let written = access.stored(register(access.register, &context))
-      emulate(access, &context)
+      emulateOutOfLine(access, &context)
       let value = access.isWrite ? written : register(access.register, &context)
       Trace.record(
         access.isWrite ? .write : .read, guest: guest, start: start, width: access.byteCount, address, value)
@@ -101,6 +101,12 @@ enum Traps {
       setRegister(access.register, access.loaded(value), &context)
     }
     context.elr &+= 4
+  }
+
+  /// The same, where it is not every exit that passes.
+  @inline(never)
+  private static func emulateOutOfLine(_ access: DataAccess, _ context: inout machine_guest) {
+    emulate(access, &context)
   }
 
   /// The same outside the devices' windows.

@@ -62,6 +62,7 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
 
   /// Acknowledges the interrupt of the hardware and takes back what it has done. To be followed by a look of
   /// every device for completions, and `publish`.
+  @inline(never)
   public mutating func service() {
     if isBroken { return }
     do throws(BlockFailure) {

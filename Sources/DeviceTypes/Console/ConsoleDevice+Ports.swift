@@ -130,9 +130,9 @@ extension ConsoleDevice where Backend: ~Copyable {
   /// Tells the driver what it is owed, as long as it has buffers for that. The rest waits for more of them.
   mutating func sendMessages(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
     for port in 0..<portCount {
-      while ports[port].owed != 0, var chain = try queue.next() {
+      while ports[port].owed != 0, var chain = try queue.nextOutOfLine() {
         let written = try send(port, &chain, queue)
-        try queue.use(chain, written: written)
+        try queue.useOutOfLine(chain, written: written)
       }
     }
   }
@@ -176,11 +176,11 @@ extension ConsoleDevice where Backend: ~Copyable {
 
   /// Takes the driver's messages.
   mutating func receiveMessages(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
-    while var chain = try queue.next() {
+    while var chain = try queue.nextOutOfLine() {
       var bytes = ByteArray<8>()
       try chain.read(&bytes, queue)
       take(ConsoleControl(bytes))
-      try queue.use(chain, written: 0)
+      try queue.useOutOfLine(chain, written: 0)
     }
   }
 

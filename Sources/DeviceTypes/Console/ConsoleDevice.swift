@@ -126,7 +126,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
           }
         }
       }
-      try queue.use(buffer.endOutput(), written: 0)
+      try queue.useOutOfLine(buffer.endOutput(), written: 0)
     }
   }
 
@@ -135,7 +135,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
     _ port: Int, _ queue: inout DeviceVirtqueue
   ) throws(DriverFault) -> OutputBuffer? {
     if let waiting = ports[port].output.take() { return waiting }
-    guard var chain = try queue.next() else { return nil }
+    guard var chain = try queue.nextOutOfLine() else { return nil }
     let taken = ports[port].takenByteCount
     if taken != 0 {
       ports[port].takenByteCount = 0
@@ -156,7 +156,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
         queue.needsService = true
         return
       }
-      guard var chain = try queue.next() else { return }
+      guard var chain = try queue.nextOutOfLine() else { return }
       var written: UInt32 = 0
       var isStarved = false
       // §5.3.6.1: no device-readable buffer in a receiveq.
@@ -170,10 +170,10 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
       }
       if written == 0 && isStarved {
         // There was no input after all.
-        queue.giveBack(try queue.park(chain))
+        try queue.giveBackOutOfLine(chain)
         return
       }
-      try queue.use(chain, written: written)
+      try queue.useOutOfLine(chain, written: written)
     }
   }
 

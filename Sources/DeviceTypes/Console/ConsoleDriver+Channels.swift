@@ -36,6 +36,7 @@ struct ConsoleReceiveChannel: ~Copyable {
     _ = queue.enableNotifications()
   }
 
+  @inline(never)
   private mutating func post(_ slot: Int) {
     // §5.3.6.1: device-writable only. There are as many descriptors as buffers.
     let segment = memory.segment(at: slot * byteCount, byteCount: byteCount)
@@ -52,6 +53,7 @@ struct ConsoleReceiveChannel: ~Copyable {
 
   /// Goes to the next buffer that the device has filled. False when there is none: the device then notifies
   /// us of the next.
+  @inline(never)
   mutating func advance() throws(DeviceFault) -> Bool {
     release()
     var used = try queue.reclaim()
@@ -65,6 +67,7 @@ struct ConsoleReceiveChannel: ~Copyable {
   }
 
   /// Gives the buffer being read back, read or not.
+  @inline(never)
   mutating func release() {
     if !holdsSlot { return }
     holdsSlot = false

@@ -70,7 +70,7 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
   }
 
   private mutating func serve(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
-    while var chain = try queue.next() {
+    while var chain = try queue.nextOutOfLine() {
       var written: UInt32 = 0
       // §5.4.6.1: the driver never offers device-readable buffers.
       while written < Self.requestByteLimit, let range = try chain.nextOfWritable(queue) {
@@ -87,7 +87,7 @@ public struct EntropyDevice<Backend: EntropyBackend & ~Copyable>: VirtioDevice, 
       }
       // A buffer with no room for one byte cannot be answered.
       if written == 0 { throw .bufferTooShort }
-      try queue.use(chain, written: written)
+      try queue.useOutOfLine(chain, written: written)
     }
   }
 }

@@ -7,14 +7,14 @@ import Wire
 extension NetworkDevice where Backend: ~Copyable {
   /// Executes the commands of the control queue.
   mutating func control(_ index: Int, _ context: inout DeviceContext) throws(DriverFault) {
-    while var chain = try context.queues[index].next() {
+    while var chain = try context.queues[index].nextOutOfLine() {
       let pairCount = steering.pairCount
       // What a command changes has changed before its buffer is used (§5.1.9.5.2.1, §5.1.9.5.4.2).
       let isDone = try execute(&chain, index, &context)
       var ack = ByteArray<1>()
       ack[0] = isDone ? NetworkControl.ok : NetworkControl.error
       try chain.write(ack, context.queues[index])
-      try context.queues[index].use(chain, written: 1)
+      try context.queues[index].useOutOfLine(chain, written: 1)
       // Frames may wait in queues that were out of use.
       for pair in pairCount..<max(pairCount, steering.pairCount) { try transmit(pair: pair, &context) }
     }

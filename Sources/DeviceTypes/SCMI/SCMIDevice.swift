@@ -90,13 +90,13 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   /// §5.17.6.1.1: MUST process all available commands; what is beyond the budget waits for the next service.
   private mutating func answer(_ queue: inout DeviceVirtqueue) throws(DriverFault) {
     var response = ByteArray<256>()
-    while var chain = try queue.next() {
+    while var chain = try queue.nextOutOfLine() {
       let count = try respond(to: &chain, queue, &response)
       // Only a driver that changes its descriptors meanwhile takes away the room that was there.
       guard try chain.write(response.bytes.extracting(0..<count), queue) == count else {
         throw .bufferTooShort
       }
-      try queue.use(chain, written: UInt32(count))
+      try queue.useOutOfLine(chain, written: UInt32(count))
     }
   }
 
@@ -135,7 +135,7 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
   /// Sends events as long as there are buffers. §5.17.6.3.1: the rest is sent once more buffers come.
   private mutating func sendEvents(_ context: inout DeviceContext) throws(DriverFault) {
     guard hasEventQueue else { return }
-    while backend.hasEvent, let chain = try context.queues[SCMIQueue.event].next() {
+    while backend.hasEvent, let chain = try context.queues[SCMIQueue.event].nextOutOfLine() {
       guard try sendEvent(in: chain, &context.queues[SCMIQueue.event]) else { return }
     }
   }
@@ -155,12 +155,12 @@ public struct SCMIDevice<Backend: SCMIBackend & ~Copyable>: VirtioDevice, ~Copya
       written = end
     }
     if count != 0 && written == count {
-      try queue.use(chain, written: UInt32(count))
+      try queue.useOutOfLine(chain, written: UInt32(count))
       return true
     }
     // No event after all, or a notification that does not fit, which MAY be omitted (§5.17.6.3.1). A delayed
     // response MUST NOT be: the driver that gives it too small a buffer (§5.17.6.2.1) cannot go on.
-    queue.giveBack(try queue.park(chain))
+    try queue.giveBackOutOfLine(chain)
     if count != 0, SCMIMessageLayout.isDelayedResponse(event.load(at: SCMIMessageLayout.header)) {
       throw .bufferTooShort
     }

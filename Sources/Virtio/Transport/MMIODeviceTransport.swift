@@ -106,6 +106,7 @@ public struct MMIODeviceTransport<
   }
 
   /// Lets the device look at its backend, and completes what waits for it: resets, queue stops, suspension.
+  @inline(never)
   public mutating func poll() {
     if isLive {
       var context = DeviceContext(queues: queues.mutableSpan, features: driverFeatures)

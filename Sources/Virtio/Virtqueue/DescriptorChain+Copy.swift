@@ -7,7 +7,7 @@ extension DescriptorChain {
   /// Copies the next device-readable bytes into `target`, across descriptors.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-readable part ends.
-  @inline(__always)
+  @inline(never)
   public mutating func read(
     into target: inout MutableRawSpan, _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) -> Int {
@@ -49,7 +49,7 @@ extension DescriptorChain {
   /// device-readable part is skipped.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-writable part ends.
-  @inline(__always)
+  @inline(never)
   public mutating func write(
     _ source: RawSpan, _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) -> Int {
