@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include "cmachine.h"
 
@@ -33,6 +34,28 @@ int _lseek(int file, int offset, int origin) { (void)file; (void)offset; (void)o
 int _getpid(void) { return 1; }
 int _kill(int process, int signal) { (void)process; machine_semihosting_exit(128u + (uint32_t)signal); }
 _Noreturn void _exit(int status) { machine_semihosting_exit((uint32_t)status); }
+
+#ifdef MACHINE_EL2
+/* The first core of an image at EL2 takes all memory while it starts, and nobody gives any back: what newlib
+   would keep of each piece is not needed. */
+static void *take(size_t alignment, size_t size) {
+  static uint64_t end;
+  if (end == 0) end = machine_heap_start();
+  uint64_t start = (end + alignment - 1) & -(uint64_t)alignment;
+  if (start < end || start > machine_heap_end() || size > machine_heap_end() - start) return NULL;
+  end = start + size;
+  return (void *)start;
+}
+
+void *memalign(size_t alignment, size_t size) { return take(alignment, size); }
+void *malloc(size_t size) { return take(16, size); }
+void *calloc(size_t count, size_t size) {
+  size_t all;
+  void *result = __builtin_mul_overflow(count, size, &all) ? NULL : take(16, all);
+  return result ? memset(result, 0, all) : NULL;
+}
+void free(void *place) { (void)place; }
+#endif
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
   *result = memalign(alignment, size);

@@ -1,6 +1,6 @@
 // The exception vectors. At EL1, code runs on SP_EL0, so an exception finds its own stack even when the other
 // is full. Interrupts save what a function call may change and return; everything else is reported and ends
-// the run. At EL2, where SP_EL0 is a guest's, exceptions of a guest are in guest.S.
+// the run. At EL2, SP_EL0 is a guest's.
 
 #include "levels.h"
 
@@ -33,49 +33,40 @@
   b exception_entry
   .endm
 
-  .section .text.vectors, "ax"
-  .globl vectors
-  .balign 2048
-vectors:
 #ifdef MACHINE_EL2
-  fatal_nested 0
-  fatal_nested 1
-  fatal_nested 2
-  fatal_nested 3
-  fatal_nested 4
-  fatal_nested 5
-  .balign 128
-  b interrupt_entry
-  fatal_nested 7
-  .balign 128
-  b guest_synchronous
-  fatal_nested 9
-  .balign 128
-  b guest_interrupt
-  .balign 128
-  b guest_error
-#else
-  fatal 0
-  .balign 128
-  b interrupt_entry
-  fatal 2
-  fatal 3
-  fatal_nested 4
-  fatal_nested 5
-  fatal_nested 6
-  fatal_nested 7
-  fatal 8
-  fatal 9
-  fatal 10
-  fatal 11
-#endif
-  fatal 12
-  fatal 13
-  fatal 14
-  fatal 15
-  .balign 128
+// Exceptions of a guest: everything the guest's registers hold goes to its context, and comes back from there.
+// The context is at the top of the core's stack, where the stack pointer is while the guest runs. The guest's
+// FP and SIMD registers are left alone: an image for EL2 has no instruction that touches them.
+#define CONTEXT_X30 240         // struct machine_guest
+#define CONTEXT_SPSR 256
 
-exception_entry:
+  .macro save_guest
+  stp x0, x1, [sp]
+  stp x2, x3, [sp, #16]
+  stp x4, x5, [sp, #32]
+  stp x6, x7, [sp, #48]
+  stp x8, x9, [sp, #64]
+  stp x10, x11, [sp, #80]
+  stp x12, x13, [sp, #96]
+  stp x14, x15, [sp, #112]
+  stp x16, x17, [sp, #128]
+  stp x18, x19, [sp, #144]
+  stp x20, x21, [sp, #160]
+  stp x22, x23, [sp, #176]
+  stp x24, x25, [sp, #192]
+  stp x26, x27, [sp, #208]
+  stp x28, x29, [sp, #224]
+  mrs x4, elr_el2
+  mrs x5, spsr_el2
+  stp x30, x4, [sp, #CONTEXT_X30]
+  str x5, [sp, #CONTEXT_SPSR]
+  mov x29, xzr
+  mov x0, sp
+  .endm
+#endif
+
+// Saves the rest, and reports.
+  .macro report_exception
   stp x2, x3, [sp, #16]
   stp x4, x5, [sp, #32]
   stp x6, x7, [sp, #48]
@@ -104,8 +95,10 @@ exception_entry:
   mov x29, xzr
   bl machine_exception
   b .
+  .endm
 
-interrupt_entry:
+// Serves an interrupt of ours.
+  .macro serve_interrupt
   sub sp, sp, #CALLER_SIZE
   stp x0, x1, [sp]
   stp x2, x3, [sp, #16]
@@ -176,3 +169,94 @@ interrupt_entry:
   ldp x0, x1, [sp]
   add sp, sp, #CALLER_SIZE
   eret
+  .endm
+
+  .section .text.vectors, "ax"
+  .globl vectors
+  .balign 2048
+vectors:
+#ifdef MACHINE_EL2
+  fatal_nested 0
+  fatal_nested 1
+  fatal_nested 2
+  fatal_nested 3
+  fatal_nested 4
+  fatal_nested 5
+  .balign 128
+  serve_interrupt
+  fatal_nested 7
+  .balign 128
+  save_guest
+  bl machine_guest_trap
+  b resume_guest
+  fatal_nested 9
+  .balign 128
+  save_guest
+  bl machine_guest_interrupt
+  b resume_guest
+  .balign 128
+  save_guest
+  bl machine_guest_error
+#else
+  fatal 0
+  .balign 128
+  b interrupt_entry
+  fatal 2
+  fatal 3
+  fatal_nested 4
+  fatal_nested 5
+  fatal_nested 6
+  fatal_nested 7
+  fatal 8
+  fatal 9
+  fatal 10
+  fatal 11
+#endif
+  // There is room behind the short ones.
+  fatal 12
+  fatal 13
+#ifdef MACHINE_EL2
+resume_guest:
+  ldr x5, [sp, #CONTEXT_SPSR]
+  ldp x30, x4, [sp, #CONTEXT_X30]
+  msr spsr_el2, x5
+  msr elr_el2, x4
+  ldp x0, x1, [sp]
+  ldp x2, x3, [sp, #16]
+  ldp x4, x5, [sp, #32]
+  ldp x6, x7, [sp, #48]
+  ldp x8, x9, [sp, #64]
+  ldp x10, x11, [sp, #80]
+  ldp x12, x13, [sp, #96]
+  ldp x14, x15, [sp, #112]
+  ldp x16, x17, [sp, #128]
+  ldp x18, x19, [sp, #144]
+  ldp x20, x21, [sp, #160]
+  ldp x22, x23, [sp, #176]
+  ldp x24, x25, [sp, #192]
+  ldp x26, x27, [sp, #208]
+  ldp x28, x29, [sp, #224]
+  eret
+#endif
+  fatal 14
+#ifdef MACHINE_EL2
+  .globl machine_enter_guest
+// machine_enter_guest(context): runs the guest on this core, whose stack ends at the context from now on;
+// comes back only through the vectors.
+machine_enter_guest:
+  mov sp, x0
+  isb
+  b resume_guest
+#endif
+  .org vectors + 15 * 128      // not if one before was longer
+  sub sp, sp, #FRAME_SIZE
+  stp x0, x1, [sp]
+  mov x0, #15
+exception_entry:
+  report_exception
+  .org vectors + 16 * 128
+
+#ifndef MACHINE_EL2
+interrupt_entry:
+  serve_interrupt
+#endif

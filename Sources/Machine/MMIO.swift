@@ -13,6 +13,7 @@ public struct MMIORegion: Sendable {
 
   /// A window that lies within the device addresses of the board, or nil: other addresses are not mapped as
   /// device memory, and an access to them would fault.
+  @inline(never)
   public init?(base: UInt64, size: UInt64) {
     let start = machine_device_start()
     let end = machine_device_end()

@@ -36,6 +36,7 @@ public enum Serial {
   }
 
   /// Writes one byte as it is.
+  @inline(never)
   public static func put(byte: UInt8) {
     let registers = registers
     while registers.read32(Register.flags) & (1 << 5) != 0 {}  // transmit FIFO full
@@ -43,6 +44,7 @@ public enum Serial {
   }
 
   /// Writes a text.
+  @inline(never)
   public static func put(_ text: StaticString) {
     for index in 0..<text.utf8CodeUnitCount { put(byte: byte(of: text, at: index)) }
   }
@@ -64,6 +66,7 @@ public enum Serial {
   }
 
   /// Writes a number in decimal, without leading zeros.
+  @inline(never)
   public static func put(decimal value: UInt64) {
     var divisor: UInt64 = 1
     while value / divisor >= 10 { divisor *= 10 }
@@ -74,6 +77,7 @@ public enum Serial {
   }
 
   /// Writes the low `digits` hexadecimal digits of a number, 1 to 16, without a prefix.
+  @inline(never)
   public static func put(hex value: UInt64, digits: Int = 16) {
     precondition(digits >= 1 && digits <= 16)
     for position in (0..<digits).reversed() {
@@ -88,12 +92,14 @@ public enum Serial {
   }
 
   /// Ends a line.
+  @inline(never)
   public static func newLine() {
     put(byte: 0x0d)
     put(byte: 0x0a)
   }
 
   /// Writes a text and ends the line.
+  @inline(never)
   public static func line(_ text: StaticString) {
     put(text)
     newLine()

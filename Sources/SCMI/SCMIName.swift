@@ -8,6 +8,7 @@ public struct SCMIName: Sendable {
   let length: Int
 
   /// A name of the board. Traps beyond 63 characters.
+  @inline(never)
   public init(_ text: StaticString) {
     precondition(text.utf8CodeUnitCount < 64, "a name has at most 63 characters")
     bytes = ByteArray(text)

@@ -200,7 +200,7 @@ enum Cores {
     unsafe machine_enter_guest(context)
   }
 
-  /// What guest.S saves of the guest on a core, at the top of the core's stack: start.S has left room there.
+  /// What vectors.S saves of the guest on a core, at the top of the core's stack: start.S has left room there.
   /// The first core writes it before the core runs, then only the core itself.
   private static func context(_ core: Int) -> UnsafeMutablePointer<machine_guest> {
     let top =

@@ -31,6 +31,7 @@ enum Hardware {
   static func isInterrupting(_ slot: HardwareSlot) -> Bool { slot.registers.read32(0x060) != 0 }
 
   /// Writes a line about the device in a slot.
+  @inline(never)
   static func line(_ text: StaticString, _ slot: HardwareSlot) {
     Serial.exclusively {
       start(slot)
@@ -39,6 +40,7 @@ enum Hardware {
   }
 
   /// The same, about what is wrong with it.
+  @inline(never)
   static func line(_ text: StaticString, _ fault: DeviceFault, _ slot: HardwareSlot) {
     Serial.exclusively {
       start(slot)

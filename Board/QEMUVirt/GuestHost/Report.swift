@@ -4,6 +4,7 @@ import Machine
 
 enum Report {
   /// Writes a line about a guest, or about the host.
+  @inline(never)
   static func line(_ text: StaticString, guest: Int?) {
     Serial.exclusively {
       start(guest)
@@ -12,6 +13,7 @@ enum Report {
   }
 
   /// The same with an address behind the text.
+  @inline(never)
   static func line(_ text: StaticString, _ address: UInt64, guest: Int?) {
     Serial.exclusively {
       start(guest)

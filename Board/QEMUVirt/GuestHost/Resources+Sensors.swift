@@ -7,6 +7,7 @@ extension GuestResources {
   var sensorCount: Int { 1 + guestCount * ResourceTable.guestSensors }
 
   /// Which sensor of which guest; nil for the uptime, which is everybody's.
+  @inline(never)
   private func place(_ sensor: SensorID) -> (guest: Int, which: ResourceTable.GuestSensor)? {
     guard sensor.index != ResourceTable.uptime else { return nil }
     let index = sensor.index - 1
@@ -48,6 +49,7 @@ extension GuestResources {
     }
   }
 
+  @inline(never)
   mutating func reading(_ axis: Int, of sensor: SensorID) throws(SCMIStatus) -> SensorReading {
     guard let (guest, which) = place(sensor) else {
       return SensorReading(value: Int64(uptimeMicroseconds / 1_000_000))

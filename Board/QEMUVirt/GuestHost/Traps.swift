@@ -1,4 +1,4 @@
-// What happens when a guest leaves EL1. Called from guest.S on the core's own stack, with everything masked.
+// What happens when a guest leaves EL1. Called from vectors.S on the core's own stack, with everything masked.
 
 import CMachine
 import Hypervisor
@@ -8,7 +8,7 @@ import Machine
 /// an exit and an entry in the usual cases: here, in the devices' registers and in the firmware calls.
 @c(machine_guest_trap) @used @_optimize(speed)
 func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
-  // guest.S hands over the context of this core, which nothing else touches meanwhile.
+  // vectors.S hands over the context of this core, which nothing else touches meanwhile.
   let syndrome = machine_read_esr()
   unsafe context.pointee.exits &+= 1
   if Trace.isOn { return unsafe Traps.traced(syndrome, &context.pointee) }

@@ -121,7 +121,7 @@ static inline uint64_t machine_count(uint64_t *counter) {
 }
 
 #ifdef MACHINE_EL2
-/* What guest.S saves of a guest, at the top of the core's stack; the layout is repeated there. */
+/* What vectors.S saves of a guest, at the top of the core's stack; the layout is repeated there. */
 struct machine_guest {
   uint64_t x[31];
   uint64_t elr;

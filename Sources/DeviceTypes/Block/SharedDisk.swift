@@ -91,6 +91,7 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   }
 
   /// Ends everything that the hardware has, and tries to take it into use again.
+  @inline(never)
   private mutating func recover(_ failure: BlockFailure) {
     failureCount += 1
     if case .device(let fault) = failure { lastFault = fault }

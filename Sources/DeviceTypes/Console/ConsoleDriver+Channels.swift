@@ -14,6 +14,7 @@ struct ConsoleReceiveChannel: ~Copyable {
   private var holdsSlot = false
 
   /// Up to `count` buffers of `byteCount` bytes, none of them with the device. Nil when memory runs out.
+  @inline(never)
   init?<Registers: RegisterAccess & ~Copyable, Memory: DriverMemory & ~Copyable>(
     _ index: Int, count: UInt16, byteCount: Int, on transport: borrowing MMIODriverTransport<Registers>,
     memory source: inout Memory

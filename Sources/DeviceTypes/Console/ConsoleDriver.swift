@@ -241,6 +241,7 @@ struct ConsoleChannels: ~Copyable {
   var receive: ConsoleReceiveChannel
   var transmit: ConsoleTransmitChannel
 
+  @inline(never)
   init?<Registers: RegisterAccess & ~Copyable, Memory: DriverMemory & ~Copyable>(
     receive index: Int, _ buffers: ConsoleBuffers, on transport: borrowing MMIODriverTransport<Registers>,
     memory: inout Memory

@@ -54,6 +54,7 @@ public struct MMIODeviceTransport<
   /// A device in reset state. Bits of `transportFeatures` that virtio-mmio does not define are left out, and
   /// so is IN_ORDER when the device does not keep the order. Of the `withheld` features none is offered;
   /// VERSION_1 cannot be left out.
+  @inline(never)
   public init(
     device: consuming Device, line: consuming Line, memory: GuestMemory,
     transportFeatures: Features = Self.defaultTransportFeatures, withheld: Features = .none

@@ -112,6 +112,7 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   }
 
   /// Sets FAILED: this driver has given up on the device.
+  @inline(never)
   public func fail() { setStatus(.failed) }
 
   /// Step 8 of §3.1.1: the device goes live. Throws when it wants a reset instead.
@@ -121,6 +122,7 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   }
 
   /// §2.1.1: bits are added, never cleared.
+  @inline(never)
   private func setStatus(_ bit: DeviceStatus) {
     registers.write32(UInt32((status | bit).rawValue), MMIORegister.status)
   }

@@ -33,6 +33,7 @@ extension DescriptorChain {
   }
 
   /// Moves past the next `count` device-readable bytes. Returns how many there were.
+  @inline(never)
   public mutating func skip(_ count: UInt32, _ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> UInt32
   {
     var left = count
