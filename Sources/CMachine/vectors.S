@@ -34,9 +34,9 @@
   .endm
 
 #ifdef MACHINE_EL2
-// Exceptions of a guest: everything the guest's registers hold goes to its context, and comes back from there.
-// The context is at the top of the core's stack, where the stack pointer is while the guest runs. The guest's
-// FP and SIMD registers are left alone: an image for EL2 has no instruction that touches them.
+// Exceptions of a guest: everything the guest's registers hold goes to its context, and comes back from
+// there. The context is at the top of the core's stack, where the stack pointer is while the guest runs. The
+// guest's FP and SIMD registers are left alone: an image for EL2 has no instruction that touches them.
 #define CONTEXT_X30 240         // struct machine_guest
 #define CONTEXT_SPSR 256
 

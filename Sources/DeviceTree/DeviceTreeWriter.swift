@@ -54,9 +54,11 @@ import CFDT
   }
 
   /// Ends the node begun last.
+  @inline(never)
   public mutating func endNode() { note(unsafe fdt_end_node(base)) }
 
   /// A property without a value.
+  @inline(never)
   public mutating func property(_ name: StaticString) { unsafe write(name, nil, 0) }
 
   /// A property of 32-bit cells.

@@ -39,7 +39,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Reads 32 bits at an offset that is a multiple of 4. Traps beyond the window.
-  @inline(__always) public func read32(_ offset: Int) -> UInt32 {
+  @inline(never) public func read32(_ offset: Int) -> UInt32 {
     // As in read8.
     let value = unsafe VolatileMappedRegister<UInt32>(unsafeBitPattern: address(offset, 4)).load()
     machine_load_barrier()
@@ -69,7 +69,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Writes 32 bits at an offset that is a multiple of 4. Traps beyond the window.
-  @inline(__always) public func write32(_ value: UInt32, at offset: Int) {
+  @inline(never) public func write32(_ value: UInt32, at offset: Int) {
     machine_store_barrier()
     // As in read8.
     unsafe VolatileMappedRegister<UInt32>(unsafeBitPattern: address(offset, 4)).store(value)

@@ -200,8 +200,8 @@ enum Cores {
     unsafe machine_enter_guest(context)
   }
 
-  /// What vectors.S saves of the guest on a core, at the top of the core's stack: start.S has left room there.
-  /// The first core writes it before the core runs, then only the core itself.
+  /// What vectors.S saves of the guest on a core, at the top of the core's stack: start.S has left room
+  /// there. The first core writes it before the core runs, then only the core itself.
   private static func context(_ core: Int) -> UnsafeMutablePointer<machine_guest> {
     let top =
       core == 0 ? machine_stack_top() : machine_core_stacks() + UInt64(core) * machine_core_stack_stride()

@@ -49,6 +49,7 @@ struct HardwareDisks: ~Copyable {
   }
 
   /// Takes a disk into use; nil, and a line that says why, when it cannot be.
+  @inline(never)
   private static func start(
     _ slot: HardwareSlot, shareCount: Int, _ arena: inout DriverArena
   ) -> UnsafeMutablePointer<SharedDisk<SlotRegisters>>? {
@@ -96,6 +97,7 @@ struct HardwareDisks: ~Copyable {
   }
 
   /// The block backend of a guest, if it has a hardware disk.
+  @inline(never)
   func share(of guest: Int, memory: GuestMemory) -> DriverDisk<SlotRegisters>? {
     guard let disk = disk(of: guest) else { return nil }
     // Never freed, and used under the lock of the disks only. Guest RAM is mapped one to one, for the

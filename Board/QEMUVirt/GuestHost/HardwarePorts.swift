@@ -18,6 +18,7 @@ struct HardwarePorts: ~Copyable {
   private var isBroken = false
 
   /// The device in `slot`; nil, and a line that says why, when it cannot be used.
+  @inline(never)
   init?(_ slot: HardwareSlot, _ arena: inout DriverArena) {
     do throws(DeviceFault) {
       guard let driver = try ConsoleDriver<SlotRegisters, 10>(try slot.transport(), memory: &arena) else {

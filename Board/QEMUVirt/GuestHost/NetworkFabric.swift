@@ -75,6 +75,7 @@ import Virtio
   }
 
   /// Tells guests of the frames that they got: once for all that came in one go.
+  @inline(never)
   mutating func finishDeliveries() {
     while let port = receivers.popFirst() {
       // Only those with a transport got any. As in `deliver`, it is not the one that is calling.

@@ -59,6 +59,7 @@ struct NetworkUplink: ~Copyable {
   var droppedCount: UInt64 = 0
 
   /// The interface in `slot`; nil, and a line that says why, when it cannot be used.
+  @inline(never)
   init?(_ slot: HardwareSlot, guestCount: Int, _ arena: inout DriverArena) {
     let settings = NetworkDriverSettings(
       features: NetworkDriverSettings.simpleFeatures | NetworkFeature.hostTSO4 | NetworkFeature.hostTSO6

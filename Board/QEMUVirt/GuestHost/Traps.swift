@@ -1,4 +1,5 @@
-// What happens when a guest leaves EL1. Called from vectors.S on the core's own stack, with everything masked.
+// What happens when a guest leaves EL1. Called from vectors.S on the core's own stack, with everything
+// masked.
 
 import CMachine
 import Hypervisor
@@ -12,8 +13,7 @@ func machineGuestTrap(_ context: UnsafeMutablePointer<machine_guest>) {
   let syndrome = machine_read_esr()
   unsafe context.pointee.exits &+= 1
   if Trace.isOn { return unsafe Traps.traced(syndrome, &context.pointee) }
-  guard let access = DataAccess(syndrome) else { return unsafe Traps.handle(syndrome, &context.pointee) }
-  unsafe Traps.emulate(access, &context.pointee)
+  unsafe Traps.take(syndrome, &context.pointee)
 }
 
 /// An interrupt of the host came while the guest of this core ran.
@@ -38,11 +38,18 @@ func machineGuestError() -> Never {
 }
 
 enum Traps {
+  /// What every exit comes to.
+  @inline(never) @_optimize(speed)
+  static func take(_ syndrome: UInt64, _ context: inout machine_guest) {
+    guard let access = DataAccess(syndrome) else { return handle(syndrome, &context) }
+    emulate(access, &context)
+  }
+
   /// Whatever is not a plain access.
   @inline(never) @_optimize(speed)
   static func handle(_ syndrome: UInt64, _ context: inout machine_guest) {
     switch TrapSyndrome(syndrome) {
-    case .dataAccess(let access): emulateOutOfLine(access, &context)
+    case .dataAccess: take(syndrome, &context)
     case .hypervisorCall: call(&context)
     case .secureMonitorCall:
       context.elr += 4
@@ -65,7 +72,7 @@ enum Traps {
     if let access = DataAccess(syndrome) {
       let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
       let written = access.stored(register(access.register, &context))
-      emulateOutOfLine(access, &context)
+      take(syndrome, &context)
       let value = access.isWrite ? written : register(access.register, &context)
       Trace.record(
         access.isWrite ? .write : .read, guest: guest, start: start, width: access.byteCount, address, value)
@@ -83,7 +90,7 @@ enum Traps {
 
   /// A load or store that stage 2 did not translate.
   @inline(__always) @_optimize(speed)
-  static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
+  private static func emulate(_ access: DataAccess, _ context: inout machine_guest) {
     let address = faultingAddress(hpfar: machine_read_hpfar(), far: machine_read_far())
     let guest = Int(context.guest)
     let offset = address &- Board.virtioBase
@@ -101,12 +108,6 @@ enum Traps {
       setRegister(access.register, access.loaded(value), &context)
     }
     context.elr &+= 4
-  }
-
-  /// The same, where it is not every exit that passes.
-  @inline(never)
-  private static func emulateOutOfLine(_ access: DataAccess, _ context: inout machine_guest) {
-    emulate(access, &context)
   }
 
   /// The same outside the devices' windows.
