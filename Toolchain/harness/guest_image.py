@@ -22,9 +22,10 @@ MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_
 # What makes the resources of its SCMI agent go, as far as the kernel has it: a supply with a clock, and who
 # switches supplies, the better one first.
 OPTIONAL = ("crc32c_generic", "af_packet", "scmi_transport_virtio", "scmi_regulator", "pinctrl_scmi",
-            "fixed", "userspace_consumer", "leds_regulator", "virtual", "scmi_power_control", "scmi_hwmon")
+            "fixed", "userspace_consumer", "leds_regulator", "virtual", "scmi_power_control", "scmi_hwmon",
+            "arm_scmi_powercap")
 # What is put beside them, for those who want it: it changes how a guest runs, or finds nothing in some.
-LATER = ("scmi_cpufreq", "cpufreq_userspace", "pwm_clk", "scmi_iio")
+LATER = ("scmi_cpufreq", "cpufreq_userspace", "pwm_clk", "scmi_iio", "sensor_trips")
 PROGRAMS = {"bin/busybox": "usr/bin/busybox", "sbin/e2fsck": "usr/sbin/e2fsck.static"}
 DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3)}
 DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")

@@ -18,7 +18,7 @@ from symbols import Symbols, filter_console
 
 KERNELS = {"6.12": (), "7.3": ("--newest",), "built": ("--build",)}
 # The same with all of SCMI's drivers, where the kernel leaves them out.
-DRIVERS = {"6.12": ("--modules",)}
+DRIVERS = {"6.12": ("--modules",), "7.3": ("--newest", "--modules")}
 
 
 def main():
@@ -66,7 +66,7 @@ def check(options):
     table = guests_check.Table()
     sizes = guests_check.Sizes(options.quick)
     for kernel, ring in runs:
-        scmi = options.scmi or ("hvc" if kernel == "7.3" else "mixed")
+        scmi = options.scmi or "mixed"
         print(f"\033[1mLinux {kernel}, {ring} rings, SCMI over {scmi}\033[0m", flush=True)
         made = parts(kernel, True)
         guests_check.run_rows(lambda folder: kind(made, folder, rings=ring, scmi=scmi, echo=echo),

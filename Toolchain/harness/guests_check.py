@@ -313,7 +313,7 @@ def rescheduled(shell):
 
 ROWS = ("root", "features", "cores", "disk", "discard", "trim", "entropy", "ports", "address",
         "scmi", "scmi_devices", "scmi_performance", "scmi_supplies", "scmi_shared", "scmi_samples",
-        "scmi_pins", "scmi_powercap", "scmi_raw", "download",
+        "scmi_pins", "scmi_powercap", "scmi_trips", "scmi_log", "scmi_raw", "download",
         "iperf_guests", "iperf_outside", "offloads", "reboot", "power_off", "crash", "power_cut",
         "scmi_events")
 
