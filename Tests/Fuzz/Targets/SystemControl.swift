@@ -1,5 +1,6 @@
 // The SCMI platform against agents that send whatever the fuzzer makes up.
 
+import DeviceTypes
 import SCMI
 import SystemControlBoard
 import Virtio
@@ -88,26 +89,103 @@ private func stir(_ platform: inout FuzzPlatform, _ input: inout Input, _ agent:
 /// The same through a shared memory area that the agent writes at will.
 @c(fuzz_scmi_shared_memory)
 public func fuzzSharedMemory(_ data: UnsafePointer<UInt8>?, _ count: Int) {
+  unsafe withInput(data, count) { input, _, _ in attackArea(&input, by: nil) }
+}
+
+/// The same by SMC or HVC: registers that are not those of the doorbell leave the area alone.
+@c(fuzz_scmi_call)
+public func fuzzDoorbellCall(_ data: UnsafePointer<UInt8>?, _ count: Int) {
   unsafe withInput(data, count) { input, _, _ in
-    var platform = fuzzPlatform()
-    let words = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: 40)
-    unsafe words.initialize(repeating: 0)
-    // The words outlive the channel.
-    let area = unsafe SharedArea(base: UnsafeMutableRawPointer(words.baseAddress!), byteCount: 160)
-    var channel = PlatformChannel(commands: area)
+    attackArea(
+      &input,
+      by: input.oneIn(2)
+        ? DoorbellCall(functionID: 0x8200_0010)
+        : DoorbellCall(functionID: 0x8200_0010, areaAddress: 0x4_7f00_0080))
+  }
+}
+
+private func attackArea(_ input: inout Input, by call: DoorbellCall?) {
+  var platform = fuzzPlatform()
+  let words = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: 40)
+  unsafe words.initialize(repeating: 0)
+  // The words outlive the channel.
+  let area = unsafe SharedArea(base: UnsafeMutableRawPointer(words.baseAddress!), byteCount: 160)
+  var channel = PlatformChannel(commands: area)
+  var request = ByteArray<256>()
+  while !input.isEmpty {
+    let length = command(&input, &request)
+    for i in 0..<32 { unsafe words[6 + i] = request.load(at: 4 * i) }
+    unsafe words[5] = input.oneIn(16) ? input.next() : UInt32(length)
+    unsafe words[4] = UInt32(input.pick(2))
+    unsafe words[1] = input.oneIn(16) ? input.next() : 0
+    if let call, !isRung(call, &input) { continue }
+    let wasFree = unsafe words[1] & 1 != 0
+    let service = channel.serve(AgentID(1), &platform)
+    precondition(wasFree == (service == .idle))
+    precondition(unsafe words[1] & 1 == 1 && (wasFree || words[5] <= 136 || words[1] & 2 != 0))
+    stir(&platform, &input, AgentID(1))
+  }
+  unsafe words.deallocate()
+}
+
+/// A call whose registers are mostly those of the doorbell. Whether it is one.
+private func isRung(_ call: DoorbellCall, _ input: inout Input) -> Bool {
+  var (x0, x1, x2) = call.registers
+  let right = (x0, x1, x2)
+  switch input.pick(8) {
+  case 0: x0 = input.next()
+  case 1: x1 = input.next()
+  case 2: x2 = input.next()
+  default: break
+  }
+  let verdict = call.verdict(x0, x1, x2)
+  precondition((x0, x1, x2) != right || verdict == .doorbell, "the doorbell was not heard")
+  return verdict == .doorbell
+}
+
+// MARK: virtio
+
+/// The platform as the device of its first agent has it.
+struct FuzzPort: SCMIBackend, ~Copyable {
+  fileprivate var platform = fuzzPlatform()
+  let implementsEvents: Bool
+
+  mutating func start(receivesEvents: Bool) {
+    platform.setPlatformToAgentChannel(receivesEvents, for: AgentID(1))
+  }
+  mutating func respond(to command: RawSpan, into response: inout MutableRawSpan) -> Int {
+    platform.handle(command, from: AgentID(1), into: &response)
+  }
+  var hasEvent: Bool {
+    mutating get { platform.hasMessage(for: AgentID(1)) }
+  }
+  mutating func nextEvent(into event: inout MutableRawSpan) -> Int {
+    platform.nextMessage(for: AgentID(1), into: &event)
+  }
+  mutating func reset() { platform.resetAgent(AgentID(1)) }
+}
+
+extension SCMIDevice: AttackedDevice where Backend == FuzzPort {
+  static func make(_ input: inout Input, backing: consuming PrivateMemory) -> Self {
+    Self(backend: FuzzPort(implementsEvents: !input.oneIn(4)))
+  }
+
+  /// Things happen on the board, some of them because another agent asks for them.
+  mutating func event(_ input: inout Input) {
     var request = ByteArray<256>()
-    while !input.isEmpty {
-      let length = command(&input, &request)
-      for i in 0..<32 { unsafe words[6 + i] = request.load(at: 4 * i) }
-      unsafe words[5] = input.oneIn(16) ? input.next() : UInt32(length)
-      unsafe words[4] = UInt32(input.pick(2))
-      unsafe words[1] = input.oneIn(16) ? input.next() : 0
-      let wasFree = unsafe words[1] & 1 != 0
-      let service = channel.serve(AgentID(1), &platform)
-      precondition(wasFree == (service == .idle))
-      precondition(unsafe words[1] & 1 == 1 && (wasFree || words[5] <= 136 || words[1] & 2 != 0))
-      stir(&platform, &input, AgentID(1))
-    }
-    unsafe words.deallocate()
+    var reply = ByteArray<256>()
+    let length = command(&input, &request)
+    var room = reply.mutableBytes
+    _ = backend.platform.handle(request.view(length), from: AgentID(2), into: &room)
+    stir(&backend.platform, &input, AgentID(2))
+  }
+}
+
+/// The SCMI device, with the platform behind it, under a driver without rules.
+@c(fuzz_scmi_device)
+public func fuzzSCMIDevice(_ data: UnsafePointer<UInt8>?, _ count: Int) {
+  unsafe withInput(data, count) { input, memory, guest in
+    var attacker = Attacker<SCMIDevice<FuzzPort>, 2>(&input, memory, guest)
+    attack(&attacker, &input)
   }
 }
