@@ -15,7 +15,7 @@ enum {
 enum { SOURCE = 1, REAL_TIME_CLOCK = 2 };
 enum { VALUE = PAGE + 0x20 }; /* the first word of a response after its status */
 
-/* A command of up to three words; returns its status. */
+/* A command of up to three words, all of them with the same token; returns its status. */
 static int send_words(u32 protocol, u32 message, u32 count, u32 a, u32 b, u32 c) {
   write32(PAGE + 0x10, 0);
   write32(PAGE + 0x14, 4 + 4 * count);
