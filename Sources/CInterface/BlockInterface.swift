@@ -8,6 +8,8 @@ import Wire
 /// The embedder's disk.
 @safe
 struct CallbackDisk: BlockBackend, ~Copyable {
+  static var endsAtOnce: Bool { true }
+
   private let settings: vireo_block_settings
   let properties: BlockProperties
   var sectorCount: UInt64

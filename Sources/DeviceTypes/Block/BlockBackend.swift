@@ -67,6 +67,9 @@ public struct BlockBackendCompletion: Equatable, Sendable {
 /// and nothing is asked that `properties` excludes. Segments are checked guest memory, at least one and none
 /// empty; they stay valid until the request ends. The list itself is lent for the call only.
 public protocol BlockBackend: ~Copyable {
+  /// Whether reads and writes usually end before the call returns. Only then the device has a shorter way for
+  /// them: its code is for nothing otherwise.
+  static var endsAtOnce: Bool { get }
   /// What it is and can do.
   var properties: BlockProperties { get }
   /// Its size now. It may change; the device's `poll` tells the driver.
@@ -100,6 +103,8 @@ public protocol BlockBackend: ~Copyable {
 }
 
 extension BlockBackend where Self: ~Copyable {
+  /// They do not.
+  public static var endsAtOnce: Bool { false }
   /// Not supported.
   public mutating func discard(
     _ ranges: Span<BlockRange>, tag: UInt32

@@ -20,7 +20,8 @@ extension BlockDevice where Backend: ~Copyable {
       return
     }
     let isInOrder = context.features.contains(.inOrder)
-    var byteCount: UInt64 = 0
+    var byteCount = usualByteCount
+    usualByteCount = 0
     while true {
       if slots.isFull {
         heldQueues |= 1 << UInt64(index)
@@ -131,7 +132,7 @@ extension BlockDevice where Backend: ~Copyable {
   }
 
   /// Without FLUSH on offer nothing is promised about crashes (§5.2.6.2).
-  private func mustBeDurable(_ features: Features) -> Bool {
+  func mustBeDurable(_ features: Features) -> Bool {
     properties.canFlush && isWriteThrough(features)
   }
 

@@ -25,6 +25,8 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
   var isWriteThroughByFeatures = true
   var request = BlockRequest()
   var slots = BlockSlots()
+  /// Bytes that `processUsual` moved in the service call that `process` goes on with.
+  var usualByteCount: UInt64 = 0
   /// One bit a queue: buffers were left because there was no room for them.
   var heldQueues: UInt64 = 0
 

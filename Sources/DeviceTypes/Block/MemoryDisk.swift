@@ -7,6 +7,8 @@ import Wire
 ///
 /// Memory has no layer below, so a completed write is as stable as it gets: flushing has nothing left to do.
 public struct MemoryDisk: BlockBackend, ~Copyable {
+  /// Always.
+  public static var endsAtOnce: Bool { true }
   /// The contents; bytes beyond the last whole sector are not used.
   public var memory: PrivateMemory
   /// Writable, with discard, write zeroes and secure erase, unless changed at creation.

@@ -5,6 +5,8 @@ public import Virtio
 
 /// Takes writes and forgets them; reads leave the driver's memory as it is. Every request ends at once.
 public struct NullDisk: BlockBackend, HostedBackend {
+  /// Always.
+  public static var endsAtOnce: Bool { true }
   /// A writable disk.
   public var properties: BlockProperties { BlockProperties() }
   /// Its size in sectors.

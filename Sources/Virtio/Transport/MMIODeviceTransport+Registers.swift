@@ -36,7 +36,24 @@ extension MMIODeviceTransport where Device: ~Copyable, Line: ~Copyable {
       pendingQueues |= bit
     } else {
       pendingQueues &= ~bit
-      serve(queue: index)
+      if device.processUsual(queue: index, &queues[index], driverFeatures) {
+        finishUsual(index)
+      } else {
+        serve(queue: index)
+      }
+    }
+  }
+
+  /// After a call in which nothing happened but to queue `index`, which has published what it used.
+  @inline(__always)
+  private mutating func finishUsual(_ index: Int) {
+    if queues[index].needsService {
+      queues[index].needsService = false
+      pendingQueues |= 1 << UInt64(index)
+    }
+    if queues[index].notificationIsDue {
+      queues[index].notificationIsDue = false
+      raise(MMIOInterrupt.usedBuffer)
     }
   }
 

@@ -36,6 +36,9 @@ public protocol VirtioDevice: ~Copyable {
   mutating func start(_ context: inout DeviceContext)
   /// Buffers are available on queue `index`. Takes at most what the queue's budget allows.
   mutating func process(queue index: Int, _ context: inout DeviceContext) throws(DriverFault)
+  /// A short way for what is usual: serves queue `index` and publishes what it used, with a `UsualService`.
+  /// False when anything is not usual: `process` then goes on from where this leaves the queue.
+  mutating func processUsual(queue index: Int, _ queue: inout DeviceVirtqueue, _ features: Features) -> Bool
   /// The backend may have news: completions, received data, a changed configuration. Bounded work.
   mutating func poll(_ context: inout DeviceContext) throws(DriverFault)
   /// Forgets everything; back to the state before `start`. Buffers in flight must not be touched any more.
@@ -86,6 +89,11 @@ extension VirtioDevice where Self: ~Copyable {
   public func sharedMemoryRegion(_ id: UInt32) -> SharedMemoryRegion? { nil }
   /// Nothing to do.
   public mutating func start(_ context: inout DeviceContext) {}
+  /// Nothing is usual.
+  @inline(__always)
+  public mutating func processUsual(
+    queue index: Int, _ queue: inout DeviceVirtqueue, _ features: Features
+  ) -> Bool { false }
   /// Nothing to do.
   public mutating func poll(_ context: inout DeviceContext) throws(DriverFault) {}
   /// Nothing to forget.

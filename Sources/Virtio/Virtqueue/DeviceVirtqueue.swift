@@ -129,8 +129,8 @@ public struct DeviceVirtqueue: ~Copyable {
   // compiler of Swift 6.3.1 has no code in Embedded mode: it fails on any variable with a transport in it.
   deinit {}
 
-  /// Values of `service`: `any`, `split` or `packed`, and on top of that `begun`; parked buffers count in
-  /// its upper half.
+  /// Values of `service`: one of the first four, and on top of that `begun`; parked buffers count in its
+  /// upper half.
   @usableFromInline
   enum Service {
     /// No loop of its own: a queue with indirect tables, or over several regions of memory; also one that is
@@ -138,6 +138,8 @@ public struct DeviceVirtqueue: ~Copyable {
     @usableFromInline static var any: UInt32 { 0 }
     @usableFromInline static var split: UInt32 { 1 }
     @usableFromInline static var packed: UInt32 { 2 }
+    /// As `any`, of a split ring that `beginUsual()` can serve: its bit is that of `split`.
+    @usableFromInline static var usualSplit: UInt32 { 3 }
     static var kinds: UInt32 { 3 }
     /// A service call has begun: buffers were taken or used one by one, until `endService()`.
     @usableFromInline static var begun: UInt32 { 4 }
@@ -146,9 +148,15 @@ public struct DeviceVirtqueue: ~Copyable {
 
   @inline(never)
   private mutating func chooseService() {
-    let isSimple =
-      isReady && !isPaused && !isTracked && usesEventIndex && indirectLimit == 0 && memory.isOneRegion
-    let kind = isSimple ? (isPacked ? Service.packed : Service.split) : Service.any
+    var kind = Service.any
+    if isReady && !isPaused && !isTracked && usesEventIndex {
+      let isSimple = indirectLimit == 0 && memory.isOneRegion
+      if isPacked {
+        if isSimple { kind = Service.packed }
+      } else {
+        kind = isSimple ? Service.split : Service.usualSplit
+      }
+    }
     service = service & ~Service.kinds | kind
   }
 

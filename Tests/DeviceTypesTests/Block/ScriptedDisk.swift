@@ -57,6 +57,8 @@ final class DiskScript {
 }
 
 struct ScriptedDisk: BlockBackend, ~Copyable {
+  static var endsAtOnce: Bool { true }
+
   let script: DiskScript
   var disk: MemoryDisk
 
