@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 int clinux_epoll(void) {
@@ -28,6 +29,12 @@ int clinux_epoll_wait(int set, uint64_t *tokens, int capacity, int milliseconds)
   if (count < 0) return errno == EINTR ? 0 : -errno;
   for (int i = 0; i < count; i++) tokens[i] = events[i].data.u64;
   return count;
+}
+
+uint64_t clinux_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 int clinux_eventfd(void) {

@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <linux/magic.h>
 #include <sys/random.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int clinux_open(const char *path, int is_writable) {
@@ -15,6 +18,22 @@ int clinux_open(const char *path, int is_writable) {
 
 ssize_t clinux_random(void *bytes, size_t byte_count) {
   ssize_t result = getrandom(bytes, byte_count, 0);
+  return result < 0 ? -errno : result;
+}
+
+int clinux_is_in_memory(int fd) {
+  struct statfs system;
+  if (fstatfs(fd, &system) < 0) return 0;
+  return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
+}
+
+ssize_t clinux_read_at(int fd, const struct iovec *vectors, unsigned count, uint64_t offset) {
+  ssize_t result = preadv(fd, vectors, (int)count, (off_t)offset);
+  return result < 0 ? -errno : result;
+}
+
+ssize_t clinux_write_at(int fd, const struct iovec *vectors, unsigned count, uint64_t offset) {
+  ssize_t result = pwritev(fd, vectors, (int)count, (off_t)offset);
   return result < 0 ? -errno : result;
 }
 
@@ -77,6 +96,8 @@ int clinux_ring_submit(struct clinux_ring *ring) {
   int result = io_uring_submit(&ring->ring);
   return result < 0 ? result : 0;
 }
+
+int clinux_ring_has_completion(struct clinux_ring *ring) { return io_uring_cq_ready(&ring->ring) != 0; }
 
 int clinux_ring_complete(struct clinux_ring *ring, uint64_t *tag, int32_t *result) {
   struct io_uring_cqe *cqe;

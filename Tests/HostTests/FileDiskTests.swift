@@ -1,6 +1,10 @@
+import DeviceTypes
+import Glibc
 import Host
 import QTestSupport
+import TestSupport
 import Testing
+import Virtio
 
 @Suite struct `A disk in a file` {
   @Test func `takes the size of its file when it is told to, unless it has a size of its own`() throws {
@@ -18,5 +22,68 @@ import Testing
       let sizes = [whole.sectorCount, part.sectorCount]
       #expect(sizes == [UInt64(expected), 4])
     }
+  }
+
+  /// Segments of `byteCounts` bytes in `memory`, one after the other with gaps.
+  private func segments(_ memory: TestMemory, _ byteCounts: [UInt32]) throws -> [GuestRange] {
+    var address = testBase
+    return try byteCounts.map { byteCount in
+      defer { address += UInt64(byteCount) + 24 }
+      return try memory.guest.range(at: address, byteCount: byteCount)
+    }
+  }
+
+  @Test func `in memory does what is short at once, and the rest in its time`() throws {
+    let content = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 9) }
+    let memory = TestMemory(byteCount: 2 << 20)
+    for (isOnDisk, byteCounts, isAtOnce) in [
+      (false, [512, 3584, 100, 924], true), (false, [128 << 10], true), (false, [128 << 10, 512], false),
+      (true, [512], false),
+    ] as [(Bool, [UInt32], Bool)] {
+      let file = try HostFile(content, isOnDisk: isOnDisk)
+      var disk = try FileDisk(OpenFile.open(file.path, isWritable: true), isReadOnly: false, firstByte: 512)
+      let list = try segments(memory, byteCounts)
+      let total = Int(byteCounts.reduce(0, +))
+      let read = try disk.read(at: 3, into: list.span, tag: 7)
+      #expect((read == .finished) == isAtOnce)
+      if !isAtOnce { finish(&disk, tag: 7) }
+      let bytes = list.flatMap { memory.bytes($0.address, Int($0.byteCount)) }
+      #expect(bytes == Array(content[2048..<2048 + total]))
+      let written = try disk.write(at: 100, from: list.span, isDurable: true, tag: 9)
+      #expect((written == .finished) == isAtOnce)
+      if !isAtOnce { finish(&disk, tag: 9) }
+      #expect(try file.read(total, at: 512 + 100 * 512) == bytes)
+      let flushed = try disk.flush(tag: 11)
+      #expect((flushed == .finished) == !isOnDisk)
+      if isOnDisk { finish(&disk, tag: 11) }
+    }
+  }
+
+  @Test func `a read beyond the end of a file in memory fails, and leaves zeros`() throws {
+    let memory = TestMemory()
+    let file = try HostFile([UInt8](repeating: 0x5a, count: 8192))
+    var disk = try FileDisk(OpenFile.open(file.path, isWritable: true), isReadOnly: false)
+    try file.truncate(to: 4096)
+    memory.write([UInt8](repeating: 0xee, count: 2048), testBase)
+    let list = try segments(memory, [2048])
+    let read = try disk.read(at: 6, into: list.span, tag: 1)
+    #expect(read == .pending)
+    finish(&disk, tag: 1, fault: .inputOutput)
+    #expect(memory.bytes(testBase, 1024) == [UInt8](repeating: 0x5a, count: 1024))
+    #expect(memory.bytes(testBase + 1024, 1024) == [UInt8](repeating: 0, count: 1024))
+  }
+
+  /// Waits for the end of the only request that is pending.
+  private func finish(_ disk: inout FileDisk, tag: UInt32, fault: BackendFault? = nil) {
+    disk.submit()
+    for _ in 0..<20_000 {
+      if let end = disk.nextCompletion() {
+        #expect(end.tag == tag)
+        #expect(end.fault == fault)
+        return
+      }
+      usleep(1000)
+    }
+    Issue.record("the request does not end")
   }
 }

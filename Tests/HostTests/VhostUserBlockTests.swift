@@ -41,9 +41,11 @@ import Wire
       try Driver(MMIODriverTransport(QTestRegisters(qemu)), memory: &arena, options: options))
   }
 
-  @Test(arguments: ringFeatureMatrix)
-  func `what is written is in the file, and what is in the file is read`(_ features: Features) throws {
-    let file = try HostFile(Self.content)
+  @Test(arguments: ringFeatureMatrix, [false, true])
+  func `what is written is in the file, and what is in the file is read`(
+    _ features: Features, isOnDisk: Bool
+  ) throws {
+    let file = try HostFile(Self.content, isOnDisk: isOnDisk)
     let served = try Self.serve(file)
     try Self.machine(served).run { qemu in
       var arena = qemu.ram.arena()
@@ -73,7 +75,7 @@ import Wire
   }
 
   @Test func `write zeroes and discard leave the neighbours alone`() throws {
-    let file = try HostFile(Self.content)
+    let file = try HostFile(Self.content, isOnDisk: true)
     let served = try Self.serve(file)
     try Self.machine(served).run { qemu in
       var arena = qemu.ram.arena()
@@ -93,8 +95,9 @@ import Wire
     served.join()
   }
 
-  @Test func `a file that became shorter is an error of the request, and no more`() throws {
-    let file = try HostFile(Self.content)
+  @Test(arguments: [false, true])
+  func `a file that became shorter is an error of the request, and no more`(isOnDisk: Bool) throws {
+    let file = try HostFile(Self.content, isOnDisk: isOnDisk)
     let served = try Self.serve(file)
     try Self.machine(served).run { qemu in
       var arena = qemu.ram.arena()
@@ -111,7 +114,7 @@ import Wire
   }
 
   @Test func `a read-only file makes a read-only disk`() throws {
-    let file = try HostFile(Self.content)
+    let file = try HostFile(Self.content, isOnDisk: true)
     let served = try Self.serve(file, isReadOnly: true)
     try Self.machine(served).run { qemu in
       var arena = qemu.ram.arena()

@@ -68,6 +68,17 @@ int clinux_epoll_remove(int set, int fd);
 /// their number, 0 also when a signal came.
 int clinux_epoll_wait(int set, uint64_t *tokens, int capacity, int milliseconds);
 
+/// Nanoseconds of a clock that never goes back.
+uint64_t clinux_nanoseconds(void);
+/// Tells the processor that this thread spins.
+static inline void clinux_pause(void) {
+#if defined __x86_64__
+  __builtin_ia32_pause();
+#elif defined __aarch64__
+  __asm__ volatile("yield");
+#endif
+}
+
 /// An eventfd that does not block.
 int clinux_eventfd(void);
 /// Adds 1 to an eventfd. What the peer did with it is the peer's affair, so there is no result.
@@ -84,6 +95,11 @@ int clinux_next_signal(int fd);
 
 /// Opens `path` for reading, or for reading and writing.
 int clinux_open(const char *path, int is_writable);
+/// Whether the file of `fd` lies in memory and nowhere else: reading and writing it never wait for a device.
+int clinux_is_in_memory(int fd);
+/// Reads, or writes, at `offset`, and returns when it is done: the number of bytes, or -errno.
+ssize_t clinux_read_at(int fd, const struct iovec *vectors, unsigned count, uint64_t offset);
+ssize_t clinux_write_at(int fd, const struct iovec *vectors, unsigned count, uint64_t offset);
 /// Fills memory with random bytes of the system; returns how many were had at once, or -errno.
 ssize_t clinux_random(void *bytes, size_t byte_count);
 
@@ -109,6 +125,8 @@ int clinux_ring_sync(struct clinux_ring *ring, int fd, uint64_t tag);
 int clinux_ring_punch(struct clinux_ring *ring, int fd, uint64_t offset, uint64_t byte_count, uint64_t tag);
 /// Starts what was queued.
 int clinux_ring_submit(struct clinux_ring *ring);
+/// Whether there is a completion.
+int clinux_ring_has_completion(struct clinux_ring *ring);
 /// The next completion: 1 with its tag and result (a byte count, or -errno), or 0 if there is none.
 int clinux_ring_complete(struct clinux_ring *ring, uint64_t *tag, int32_t *result);
 

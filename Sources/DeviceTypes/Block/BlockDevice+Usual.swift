@@ -1,5 +1,6 @@
-// virtio 1.4 §5.2.6 Device Operation, device side: the short way for reads and writes of the form that drivers
-// give them. What is not of that form was looked at for nothing, and goes the general way from its beginning.
+// virtio 1.4 §5.2.6 Device Operation, device side: the short way for reads and writes of the form that
+// drivers give them. What is not of that form was looked at for nothing, and goes the general way from its
+// beginning.
 
 public import Virtio
 import Wire
@@ -13,6 +14,10 @@ struct UsualBlockRequest {
   /// The data: as many of the request's segments, from the first.
   let count: Int
   let status: GuestRange
+
+  /// Of the data and the status, for the limit on the work of a service call.
+  @inline(__always)
+  var workByteCount: UInt64 { UInt64(byteCount) &+ 1 }
 
   /// What goes into the used ring.
   @inline(__always)
@@ -43,7 +48,7 @@ extension BlockDevice where Backend: ~Copyable {
         case .finished: break
         case .busy: return leave(&queue, service, byteCount)
         case .pending:
-          byteCount &+= UInt64(usual.byteCount)
+          byteCount &+= usual.workByteCount
           request.fill(usual)
           slots.hold(queue.leave(service, parking: head), at: 0, queue: index, request, result: nil)
           return leave(byteCount)
@@ -53,7 +58,7 @@ extension BlockDevice where Backend: ~Copyable {
       }
       BlockSlots.write(status, to: usual.status)
       queue.use(head, written: usual.writtenByteCount, &service)
-      byteCount &+= UInt64(usual.byteCount)
+      byteCount &+= usual.workByteCount
     } while !service.isAtEnd && byteCount < byteLimit
     queue.endUsual(service)
     return true
@@ -142,6 +147,6 @@ extension BlockRequest {
     readableByteCount = usual.isRead ? 0 : usual.byteCount
     writableByteCount = usual.isRead ? usual.byteCount : 0
     status = usual.status
-    workByteCount = UInt64(usual.byteCount)
+    workByteCount = usual.workByteCount
   }
 }

@@ -13,6 +13,8 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   private static var vectorLimit: Int { 128 }
   /// Zeros are written from one page of them, so a range is at most as long as a full vector.
   private static var zeroByteCount: Int { 256 << 10 }
+  /// The longest request that is done at once where that is possible: others wait as long as it takes.
+  private static var momentByteCount: Int { 128 << 10 }
 
   /// What the file allows.
   public let properties: BlockProperties
@@ -30,6 +32,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   private var slots: [Slot]
   private var freeSlots: [Int]
   private var hasQueued = false
+  private let isInMemory: Bool
 
   /// One request.
   private struct Slot {
@@ -70,12 +73,15 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
     isToTheEnd = byteCount == nil
     self.firstByte = firstByte
     self.file = file
+    isInMemory = clinux_is_in_memory(file.number) != 0
     self.event = event
     unsafe self.ring = ring
     unsafe zeros = UnsafeMutableRawPointer.allocate(byteCount: Self.zeroByteCount, alignment: 4096)
     unsafe zeros.initializeMemory(as: UInt8.self, repeating: 0, count: Self.zeroByteCount)
-    unsafe vectors = .allocate(capacity: Self.slotCount * Self.vectorLimit)
-    unsafe vectors.initialize(repeating: iovec(), count: Self.slotCount * Self.vectorLimit)
+    // Those of the slots, and as many for requests that are done at once.
+    let vectorCount = (Self.slotCount + 1) * Self.vectorLimit
+    unsafe vectors = .allocate(capacity: vectorCount)
+    unsafe vectors.initialize(repeating: iovec(), count: vectorCount)
     slots = Array(repeating: Slot(), count: Self.slotCount)
     freeSlots = Array(0..<Self.slotCount)
   }
@@ -88,6 +94,12 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
 
   /// The completions of the ring.
   public var events: [OpenFile] { [event] }
+
+  /// In memory.
+  public static var endsAtOnce: Bool { true }
+
+  /// Whether a completion waits.
+  public var hasNews: Bool { unsafe clinux_ring_has_completion(ring) != 0 }
 
   /// A disk to the end of its file is as long as the file is now.
   public mutating func lookAgain() {
@@ -113,6 +125,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   public mutating func read(
     at sector: UInt64, into segments: Span<GuestRange>, tag: UInt32
   ) throws(BackendFault) -> BlockProgress {
+    if moves(segments, sector, isWrite: false) { return .finished }
     guard let slot = take(.read, tag) else { return .busy }
     fill(slot, segments, sector)
     return start(slot)
@@ -122,6 +135,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   public mutating func write(
     at sector: UInt64, from segments: Span<GuestRange>, isDurable: Bool, tag: UInt32
   ) throws(BackendFault) -> BlockProgress {
+    if moves(segments, sector, isWrite: true) { return .finished }
     guard let slot = take(.write, tag) else { return .busy }
     slots[slot].isDurable = isDurable
     fill(slot, segments, sector)
@@ -130,6 +144,7 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
 
   /// fdatasync.
   public mutating func flush(tag: UInt32) throws(BackendFault) -> BlockProgress {
+    if isInMemory { return .finished }
     guard let slot = take(.other, tag) else { return .busy }
     return queued(slot, unsafe clinux_ring_sync(ring, file.number, UInt64(slot)))
   }
@@ -189,14 +204,39 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   }
 
   private mutating func fill(_ slot: Int, _ segments: Span<GuestRange>, _ sector: UInt64) {
+    _ = fill(slot * Self.vectorLimit, segments)
+    slots[slot].vectors = slot * Self.vectorLimit..<slot * Self.vectorLimit + segments.count
+    slots[slot].offset = firstByte + sector * 512
+  }
+
+  /// Writes the vectors from number `first` on, and returns how many bytes they have.
+  private mutating func fill(_ first: Int, _ segments: Span<GuestRange>) -> Int {
     precondition(segments.count <= Self.vectorLimit, "more segments than a request can have")
-    let first = slot * Self.vectorLimit
+    let vectors = unsafe vectors
+    var byteCount = 0
     for i in segments.indices {
       // Checked guest memory, valid until the request ends.
       unsafe vectors[first + i] = iovec(iov_base: segments[i].host, iov_len: Int(segments[i].byteCount))
+      byteCount += Int(segments[i].byteCount)
     }
-    slots[slot].vectors = first..<first + segments.count
-    slots[slot].offset = firstByte + sector * 512
+    return byteCount
+  }
+
+  /// Reads or writes and waits for the end, where that is shorter than to hand it over: a file in
+  /// memory is copied at once, and io_uring would give it to another thread. False when it was not done, or
+  /// only in part; the ring then tells why. In memory every write is as durable as it gets.
+  private mutating func moves(_ segments: Span<GuestRange>, _ sector: UInt64, isWrite: Bool) -> Bool {
+    guard isInMemory else { return false }
+    let first = Self.slotCount * Self.vectorLimit
+    let byteCount = fill(first, segments)
+    guard byteCount <= Self.momentByteCount else { return false }
+    let count = UInt32(segments.count)
+    let offset = firstByte + sector * 512
+    // The last vectors, which belong to no slot.
+    return byteCount
+      == (isWrite
+        ? unsafe clinux_write_at(file.number, vectors + first, count, offset)
+        : unsafe clinux_read_at(file.number, vectors + first, count, offset))
   }
 
   /// Queues the rest of a read or write.

@@ -7,6 +7,8 @@ public import Virtio
 public protocol HostedBackend: ~Copyable {
   /// Descriptors that become readable when `poll` of the device has something to do.
   var events: [OpenFile] { get }
+  /// Whether `poll` of the device has something to do, whatever the descriptors say.
+  var hasNews: Bool { get }
   /// Starts what was asked for since the last call.
   mutating func submit()
   /// Whether `poll` has more to do that no descriptor will tell of. Once.
@@ -18,6 +20,8 @@ public protocol HostedBackend: ~Copyable {
 extension HostedBackend where Self: ~Copyable {
   /// Never any news: everything is done at once.
   public var events: [OpenFile] { [] }
+  /// None that the descriptors do not tell of.
+  public var hasNews: Bool { false }
   /// Nothing to start.
   public mutating func submit() {}
   /// No.
@@ -34,6 +38,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
   /// See `HostedBackend`.
   var events: [OpenFile] { get }
   /// See `HostedBackend`.
+  var hasNews: Bool { get }
+  /// See `HostedBackend`.
   mutating func submit()
   /// See `HostedBackend`.
   mutating func takeMore() -> Bool
@@ -48,6 +54,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
 }
 
 extension HostedDevice where Self: ~Copyable {
+  /// None that the descriptors do not tell of.
+  public var hasNews: Bool { false }
   /// A device must know.
   public static var requestsCanBeRepeated: Bool { false }
   /// No.
@@ -67,6 +75,8 @@ extension HostedDevice where Self: ~Copyable {
 extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
   /// The same sectors get the same bytes: the driver writes no sector twice before it hears of the first.
   public static var requestsCanBeRepeated: Bool { true }
+  /// Those of the backend.
+  public var hasNews: Bool { backend.hasNews }
   /// Passed on to the backend.
   public mutating func lookAgain() { backend.lookAgain() }
   /// Those of the backend.

@@ -9,7 +9,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   private(set) var features = Features.none
   /// What is not offered.
   private let withheld: Features
-  private var queues: [queueCount of DeviceVirtqueue]
+  var queues: [queueCount of DeviceVirtqueue]
   private var rings: [queueCount of VhostUserRing]
   /// One bit a ring that was started.
   private var startedRings: UInt64 = 0
@@ -18,7 +18,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   /// The device was told that its driver is ready.
   private var isRunning = false
   /// One bit a queue: buffers wait that no further notification will announce.
-  private var pendingQueues: UInt64 = 0
+  var pendingQueues: UInt64 = 0
   /// Why the device stopped, until the next reset.
   private(set) var fault: DriverFault?
   /// Where the rings stand, for the process after this one; nil when the front end keeps no record.
@@ -52,7 +52,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
 
   /// The features as the device sees them. Buffers are always used in order, where the device can: what a
   /// process that took over from a killed one must do again then follows from the ring alone.
-  private var deviceFeatures: Features {
+  var deviceFeatures: Features {
     let all = device.features(of: features)
     return device.usesBuffersInOrder ? all | .inOrder : all
   }
@@ -290,12 +290,15 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   // MARK: Work
 
   /// Whether ring `index` may be served.
-  private func works(_ index: Int) -> Bool {
+  func works(_ index: Int) -> Bool {
     rings[index].isStarted && rings[index].isEnabled && fault == nil
   }
 
   /// Buffers were announced on ring `index`.
   mutating func notify(_ index: Int) { pendingQueues |= 1 << UInt64(index) }
+
+  /// Whether `run()` has something to do.
+  var hasWork: Bool { pendingQueues != 0 || pollsAgain }
 
   /// Serves every ring that has buffers waiting, once. Returns whether any has more.
   mutating func run() -> Bool {
@@ -306,6 +309,10 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       todo &= todo &- 1
       guard works(index) else { continue }
       let features = deviceFeatures
+      if device.processUsual(queue: index, &queues[index], features) {
+        finishQueue(index, hasMore: false)
+        continue
+      }
       var context = DeviceContext(queues: queues.mutableSpan, features: features)
       var broken: DriverFault?
       do throws(DriverFault) { try device.process(queue: index, &context) } catch { broken = error }
@@ -314,6 +321,8 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     }
     if pollsAgain { poll() }
     device.submit()
+    // What the system did at once.
+    if device.hasNews { poll() }
     if device.takeMore() { pollsAgain = true }
     return pendingQueues != 0 || pollsAgain
   }
@@ -338,20 +347,26 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   }
 
   /// After any call into the device: publishes used buffers, sends notifications, reports a fault.
-  private mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
+  mutating func finishCall(_ broken: DriverFault?, configurationChanged: Bool) {
     if let broken { return fail(broken) }
     var todo = startedRings
     while todo != 0 {
       let i = todo.trailingZeroBitCount
       todo &= todo &- 1
-      if queues[i].endService() || queues[i].needsService { pendingQueues |= 1 << UInt64(i) }
-      queues[i].needsService = false
-      if queues[i].notificationIsDue {
-        queues[i].notificationIsDue = false
-        rings[i].call?.signal()
-      }
+      finishQueue(i, hasMore: queues[i].endService())
     }
     if configurationChanged { owesConfigurationChange = true }
+  }
+
+  /// After a service call of queue `index`.
+  @inline(__always)
+  private mutating func finishQueue(_ index: Int, hasMore: Bool) {
+    if hasMore || queues[index].needsService { pendingQueues |= 1 << UInt64(index) }
+    queues[index].needsService = false
+    if queues[index].notificationIsDue {
+      queues[index].notificationIsDue = false
+      rings[index].call?.signal()
+    }
   }
 
   /// The driver broke the rules: nothing more is taken from it. The front end is told on every ring that it
@@ -362,29 +377,5 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       queues[i].stop()
       rings[i].error?.signal()
     }
-  }
-
-  // MARK: Configuration
-
-  /// The configuration space from `offset` on. Beyond its end it reads as zeros.
-  func configuration(at offset: Int, byteCount: Int) -> [UInt8] {
-    (offset..<offset + byteCount).map { at in
-      guard at < device.configurationByteCount else { return 0 }
-      return UInt8(truncatingIfNeeded: device.loadConfiguration(at: at, byteCount: 1))
-    }
-  }
-
-  /// A driver's write to the configuration space: whole fields of 1, 2 or 4 bytes.
-  mutating func setConfiguration(_ bytes: [UInt8], at offset: Int) throws(VhostUserError) {
-    guard [1, 2, 4].contains(bytes.count), offset % bytes.count == 0,
-      offset + bytes.count <= device.configurationByteCount
-    else { throw .invalid("a configuration write that is no field") }
-    var value: UInt32 = 0
-    for byte in bytes.reversed() { value = value << 8 | UInt32(byte) }
-    let features = deviceFeatures
-    var context = DeviceContext(queues: queues.mutableSpan, features: features)
-    device.storeConfiguration(value, at: offset, byteCount: bytes.count, &context)
-    let changed = context.configurationChanged
-    finishCall(nil, configurationChanged: changed)
   }
 }

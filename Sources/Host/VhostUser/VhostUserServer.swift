@@ -22,6 +22,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   private var loop: EventLoop
   private var kicks: [queueCount of OpenFile?] = InlineArray(repeating: nil)
   private var connection: OpenFile?
+  private var window = PollingWindow()
 
   /// A server of `device` that does not offer `withheld`. Throws when the system has no address space or
   /// descriptors for it.
@@ -76,6 +77,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
         if token > Token.kickMax { isKicked = true }
       }
       hasMore = isKicked && connection != nil ? session.device.run() : false
+      if isKicked && connection != nil && !hasMore { hasMore = spin() }
       session.announceConfigurationChange()
       if session.memory.wasLost(), connection != nil {
         Log.warn("the front end took guest memory away; connection closed")
@@ -83,6 +85,20 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
       }
       if listener == nil && connection == nil { return }
     }
+  }
+
+  /// Looks at the rings for a moment, as often as that brings something, up to a number of times: then
+  /// signals and messages have their turn. Returns whether `run()` has more to do.
+  private mutating func spin() -> Bool {
+    guard window.opens() else { return false }
+    session.device.stopNotifications()
+    for _ in 0..<256 {
+      let found = PollingWindow.wait { session.device.look() }
+      window.ended(well: found)
+      guard found else { break }
+      _ = session.device.run()
+    }
+    return session.device.startNotifications() || session.device.hasWork
   }
 
   private mutating func accept(_ listener: OpenFile) throws(SystemError) {

@@ -97,7 +97,7 @@ extension DeviceVirtqueue {
     guard holdsFirst || (tookAll && event != armedPosition) else { return false }
     // What is tracked was published already, and may be the driver's again.
     if holdsFirst && !isTracked { descriptors.storeReleasing16(heldFlags, Int(heldPosition) * 16 + 14) }
-    if tookAll {
+    if tookAll && !isPolled {
       armedPosition = event
       // §2.8.10: asks for the descriptor that is awaited.
       if usesEventIndex { deviceArea.store32(event, 0) }

@@ -35,7 +35,7 @@ extension DeviceVirtqueue {
     let publishes = nextUsed != publishedUsed
     guard publishes || (tookAll && !isArmedSplit) else { return false }
     if publishes { deviceArea.storeReleasing16(nextUsed, SplitRing.index) }
-    if tookAll {
+    if tookAll && !isPolled {
       armedPosition = UInt32(awaited)
       // §2.7.10: a notification is wanted for the very next entry.
       if usesEventIndex { deviceArea.store16(awaited, SplitRing.availableEvent(size)) }

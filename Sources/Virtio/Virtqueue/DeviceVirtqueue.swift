@@ -60,6 +60,8 @@ public struct DeviceVirtqueue: ~Copyable {
   public var needsService = false
   /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
   var isPaused = false { didSet { chooseService() } }
+  /// Whether the embedder looks at the ring itself: see `stopNotifications()`.
+  @usableFromInline var isPolled = false
   /// What `serve` has to do, and how many buffers are parked.
   @usableFromInline var service = Service.any
   /// Never used. A value that holds an atomic has a place of its own, so a borrowed queue is passed by its
@@ -214,6 +216,7 @@ public struct DeviceVirtqueue: ~Copyable {
     service = Service.any
     isReady = false
     isPaused = false
+    isPolled = false
     needsService = false
     size = 0
     remaining = 0

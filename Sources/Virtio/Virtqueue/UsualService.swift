@@ -1,5 +1,6 @@
-// virtio 1.4 §2.7 Split Virtqueues, device side: a service call of which everything is usual, for a device that
-// is done with most buffers at once and parks some. Whoever finds anything else goes on by the general way.
+// virtio 1.4 §2.7 Split Virtqueues, device side: a service call of which everything is usual, for a device
+// that is done with most buffers at once and parks some. Whoever finds anything else goes on by the general
+// way.
 
 /// A service call on a split ring, its positions in registers: from `beginUsual()` to `endUsual` or `leave`.
 public struct UsualService: BitwiseCopyable {
@@ -97,7 +98,14 @@ extension DeviceVirtqueue {
   public mutating func endUsual(_ service: UsualService) {
     availableWord = service.position
     usedWord = service.position
+    if _slowPath(isPolled) { return endPolled() }
     _ = publishSplit(service.position)
+  }
+
+  /// The same for a queue that is polled.
+  @inline(never)
+  private mutating func endPolled() {
+    if endSplit(true) { needsService = true }
   }
 
   /// Leaves the rest of the service call to the general way: `next()`, `use` and `endService()`.

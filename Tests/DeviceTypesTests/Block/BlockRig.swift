@@ -48,7 +48,7 @@ struct BlockRig {
   }
 
   /// Makes a buffer of `pieces` available, in descriptors from `first` on.
-  mutating func submit(_ pieces: [Piece], first: UInt16 = 0, queue: Int = 0) {
+  mutating func submit(_ pieces: [Piece], first: UInt16 = 0, queue: Int = 0, notify: Bool = true) {
     for (i, piece) in pieces.enumerated() {
       let isLast = i == pieces.count - 1
       let flags = (piece.isDeviceWritable ? RingDescriptor.write : 0) | (isLast ? 0 : RingDescriptor.next)
@@ -56,13 +56,13 @@ struct BlockRig {
         queue, first + UInt16(i), address: piece.address, byteCount: piece.byteCount, flags: flags,
         next: isLast ? 0 : first + UInt16(i) + 1)
     }
-    driver.makeAvailable(queue, first)
+    driver.makeAvailable(queue, first, notify: notify)
   }
 
   /// Submits a request as drivers usually frame it, in the memory and descriptors of request `n`.
   mutating func send(
     _ type: UInt32, sector: UInt64 = 0, readable: [UInt8] = [], writable: UInt32 = 0, n: Int = 0,
-    queue: Int = 0
+    queue: Int = 0, notify: Bool = true
   ) {
     memory.write(list(BlockRequestHeader(type: BlockRequestType(type), sector: sector).bytes), Self.header(n))
     memory.write(readable, Self.data(n))
@@ -70,7 +70,8 @@ struct BlockRig {
     var pieces = [Piece(Self.header(n), 16)]
     if !readable.isEmpty { pieces.append(Piece(Self.data(n), UInt32(readable.count))) }
     if writable != 0 { pieces.append(Piece(Self.data(n), writable, writable: true)) }
-    submit(pieces + [Piece(Self.status(n), 1, writable: true)], first: UInt16(4 * n), queue: queue)
+    submit(
+      pieces + [Piece(Self.status(n), 1, writable: true)], first: UInt16(4 * n), queue: queue, notify: notify)
   }
 
   /// The status byte of request `n`: 0xee as long as nobody wrote it.

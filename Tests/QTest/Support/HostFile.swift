@@ -2,13 +2,13 @@ import Glibc
 
 /// A file with a name, for the machine to open; removed with the object.
 public final class HostFile {
-  /// The absolute path, in memory-backed storage.
+  /// The absolute path.
   public let path: String
   private let file: FileDescriptor
 
-  /// A file that holds `bytes`.
-  public init(_ bytes: [UInt8]) throws {
-    var template = Array("/dev/shm/vireo-XXXXXX".utf8CString)
+  /// A file that holds `bytes`, in memory-backed storage or, if `isOnDisk`, elsewhere.
+  public init(_ bytes: [UInt8], isOnDisk: Bool = false) throws {
+    var template = Array("/\(isOnDisk ? "var/tmp" : "dev/shm")/vireo-XXXXXX".utf8CString)
     file = try FileDescriptor(unsafe mkstemp(&template), from: "mkstemp")
     _ = fcntl(file.number, F_SETFD, FD_CLOEXEC)
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
