@@ -1,6 +1,6 @@
 /* A bare guest as an SCMI agent over virtio-scmi (virtio 1.4 §5.17), with rings of its own making: repeated
-   tokens, commands in one burst, wrong lengths and headers, an event queue without a buffer for long, and then
-   a trip of its temperature, which comes late but comes. It says '.' for what was as it should be, and a
+   tokens, commands in one burst, wrong lengths and headers, an event queue without a buffer for long, and
+   then a trip of its temperature, which comes late but comes. It says '.' for what was as it should be, and a
    letter for what was not. */
 #include "guest.h"
 

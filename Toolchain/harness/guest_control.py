@@ -48,9 +48,9 @@ def load_levels(shell):
 
 
 def set_trip(shell, value):
-    """Has a guest's temperature announced when it crosses a value: by a module that asks Linux's SCMI core for
-    it, or where a kernel has no modules by its raw mode. Returns what waits for a number of notifications and
-    returns what they say."""
+    """Has a guest's temperature announced when it crosses a value: by a module that asks Linux's SCMI core
+    for it, or where a kernel has no modules by its raw mode. Returns what waits for a number of notifications
+    and returns what they say."""
     if shell.run("[ -f /run/modules/sensor_trips.ko ]")[0] == 0:
         shell.check(f"insmod /run/modules/sensor_trips.ko sensor=0 value={value}")
         line = "sensor_trips: sensor 0 crossed: "

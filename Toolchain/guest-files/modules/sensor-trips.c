@@ -1,5 +1,5 @@
-/* Sets a trip point of a sensor by Linux's SCMI core, and logs the notifications of it that the core hands on.
-   Linux has no driver that asks for them. Parameters: the sensor, and the value of its trip point 0. */
+/* Sets a trip point of a sensor by Linux's SCMI core, and logs the notifications of it that the core hands
+   on. Linux has no driver that asks for them. Parameters: the sensor, and the value of its trip point 0. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
