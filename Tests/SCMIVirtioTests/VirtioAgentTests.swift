@@ -184,6 +184,49 @@ typealias TestAgent = SCMIAgent<VirtioAgentChannel<TestRegisters, DevicePatience
     #expect(machine.board.isOn == [false, false])
   }
 
+  @Test func `a repeated token is another command each time, also of delayed responses without a buffer`() {
+    let (bench, memory) = (machine.benches[0], machine.memory[0])
+    var driver = FakeDriver(bench.registers, memory)
+    driver.start(features: SCMIFeature.platformToAgent, queues: 0..<2)
+    let at = memory.address + 0x10000
+    var sent: UInt16 = 0
+    let token: UInt32 = 5 << 18
+
+    /// Sends a command to the clocks, and returns the words behind the header of the answer.
+    func answer(_ message: UInt32, _ parameters: UInt32...) -> [UInt32] {
+      let header = token | 0x14 << 10 | message
+      memory.write(bytes([header] + parameters), at)
+      driver.descriptor(0, 0, address: at, byteCount: UInt32(4 + 4 * parameters.count), flags: 1, next: 1)
+      driver.descriptor(0, 1, address: at + 0x800, byteCount: 136, flags: 2)
+      driver.makeAvailable(0, 0)
+      sent += 1
+      #expect(driver.usedIndex(0) == sent)
+      let answer = words(memory.bytes(at + 0x800, Int(driver.used(0, sent - 1).byteCount)))
+      #expect(answer.first == header)
+      return Array(answer.dropFirst())
+    }
+
+    for state in [1, 0, 0, 1] as [UInt32] {
+      #expect(answer(0x7, 0, state, 0) == [0])
+      #expect(machine.board.isOn[0] == (state == 1))
+      #expect(answer(0x6, 0) == [0, 100, 0])
+    }
+    // Two asynchronous commands with that token, whose delayed responses find no buffer.
+    for clock in [0, 1] as [UInt32] {
+      #expect(answer(0x5, 1, clock, 300, 0) == [0])
+      machine.finishPending()
+      bench.transport.poll()
+      #expect(answer(0x6, clock) == [0, 300, 0] && driver.usedIndex(1) == 0)
+    }
+    for slot in 0..<2 as Range<UInt16> {
+      driver.offer(1, slot, address: at + 0x1000, byteCount: 136, deviceWritable: true, notify: true)
+      #expect(driver.usedIndex(1) == slot + 1)
+      let event = words(memory.bytes(at + 0x1000, Int(driver.used(1, slot).byteCount)))
+      #expect(event == [token | 0x14 << 10 | 2 << 8 | 0x5, 0, UInt32(slot), 300, 0])
+    }
+    #expect(bench.transport.fault == nil)
+  }
+
   /// The status that a call fails with; nil for another failure, or none.
   private func status(_ body: () throws -> Void) -> SCMIStatus? {
     do {
@@ -192,5 +235,15 @@ typealias TestAgent = SCMIAgent<VirtioAgentChannel<TestRegisters, DevicePatience
       return status
     } catch {}
     return nil
+  }
+}
+
+private func bytes(_ words: [UInt32]) -> [UInt8] {
+  words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) } }
+}
+
+private func words(_ bytes: [UInt8]) -> [UInt32] {
+  stride(from: 0, to: bytes.count - 3, by: 4).map { i in
+    (0..<4).reduce(0) { $0 | UInt32(bytes[i + $1]) << UInt32(8 * $1) }
   }
 }

@@ -81,6 +81,21 @@ private let rate: [UInt8] = [6, 0x50, 0x1C, 0, 0, 0, 0, 0, 0x88, 0x77, 0x66, 0x5
     #expect(memory.message(16) == [6, 0x50, 0, 0, 0xFC, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0])
   }
 
+  @Test func `a repeated token is another command each time`() {
+    var channel = PlatformChannel(commands: memory.area)
+    // CLOCK_CONFIG_SET with the token of CLOCK_RATE_GET.
+    for state in [1, 0, 0, 1] as [UInt8] {
+      let header: [UInt8] = [7, 0x50, 0x1C, 0]
+      memory.post(header + [0, 0, 0, 0, state, 0, 0, 0, 0, 0, 0, 0])
+      #expect(channel.serve(agent, &bench.platform) == .answered(wantsInterrupt: false))
+      #expect(memory[0x14] == 8 && memory.message(8) == header + [0, 0, 0, 0])
+      #expect(bench.board.clocks[0].isOn == (state == 1))
+      memory.post(rateGet)
+      #expect(channel.serve(agent, &bench.platform) == .answered(wantsInterrupt: false))
+      #expect(memory[0x14] == 16 && memory.message(16) == rate)
+    }
+  }
+
   // MARK: Events
 
   @Test func `an event waits until the one before was taken`() {
