@@ -84,11 +84,40 @@ public func blockService(
   _ device: UnsafeMutableRawPointer, _ budget: UInt32, _ sum: UnsafeMutablePointer<UInt64>
 ) -> UInt32 {
   // As in `service`.
-  unsafe drainRequests(&devicePeer(device).pointee.queue, budget, &sum.pointee)
+  unsafe drainUsualRequests(&devicePeer(device).pointee.queue, budget, &sum.pointee)
 }
 
-private func drainRequests(_ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inout UInt64) -> UInt32 {
+/// As the block device does: the short way for requests cut as they usually are, the general way for others.
+private func drainUsualRequests(
+  _ queue: inout DeviceVirtqueue, _ budget: UInt32, _ sum: inout UInt64
+) -> UInt32 {
   queue.budget = UInt16(truncatingIfNeeded: budget)
+  guard var service = queue.beginUsual() else { return drainRequests(&queue, &sum) }
+  let data = ByteArray<64>()
+  var count: UInt32 = 0
+  repeat {
+    guard let head = queue.head(service), let header = queue.usualElement(head),
+      !header.isDeviceWritable, header.range.byteCount == 16, !header.isLast,
+      let second = header.next(in: queue), let payload = queue.usualElement(second),
+      payload.isDeviceWritable, payload.range.byteCount == 64, !payload.isLast,
+      let third = payload.next(in: queue), let status = queue.usualElement(third),
+      status.isDeviceWritable, status.range.byteCount == 1, status.isLast
+    else {
+      queue.leave(service)
+      return count &+ drainRequests(&queue, &sum)
+    }
+    let (type, sector) = header.range.firstWords()
+    sum &+= UInt64(UInt32(truncatingIfNeeded: type)) &+ sector
+    payload.range.copyIn(from: data.bytes)
+    status.range.copyIn(from: ByteArray<1>().bytes)
+    queue.use(head, written: 65, &service)
+    count &+= 1
+  } while !service.isAtEnd
+  queue.endUsual(service)
+  return count
+}
+
+private func drainRequests(_ queue: inout DeviceVirtqueue, _ sum: inout UInt64) -> UInt32 {
   let data = ByteArray<64>()
   var count: UInt32 = 0
   do throws(DriverFault) {
