@@ -145,13 +145,10 @@ struct NetworkUplink: ~Copyable {
       count += 1
     }
     let (byteCount, offload) = (frame.headByteCount, frame.offload)
-    // In place: it would be copied otherwise.
-    var head = frame.head.mutableBytes
-    let bytes = head._mutatingExtracting(first: byteCount)
     var all = segments.mutableSpan
     var list = all._mutatingExtracting(first: count)
     return try driver.transmit(
-      head: bytes.bytes, segments: &list, offload: offload, token: token) == .accepted
+      head: frame.head.view(byteCount), segments: &list, offload: offload, token: token) == .accepted
   }
 
   /// The tag of the next frame of a guest that was sent.
