@@ -47,21 +47,40 @@ import Virtio
     return outcome
   }
 
-  /// Passes frames on that came from outside, at most as many as fit into one call. Returns whether there may
-  /// be more.
+  /// Passes frames on that came from outside, at most as many as fit into one call; segments of one stream
+  /// are joined. Returns whether there may be more.
   mutating func receive() -> Bool {
     guard let uplink else { return false }
     var pieces = [64 of GuestRange](repeating: .empty)
     for count in 1...64 {
-      guard let frame = uplink.with({ $0.holdFrame(&pieces) }) else { return false }
+      guard let frame = uplink.with({ $0.holdFrame(&pieces) }) else {
+        deliverRun(of: uplink)
+        return false
+      }
       let held = NetworkFrame(pieces.span.extracting(first: frame.pieceCount), byteCount: frame.byteCount)
       let packet = NetworkPacket(held, frame.offload)
-      deliver(packet, to: fabric.route(packet.head, from: Self.uplinkPort, at: Self.now))
+      if !uplink.with({ $0.run.join(packet) }) {
+        deliverRun(of: uplink)
+        if !uplink.with({ $0.run.begin(packet) }) { deliverFromUplink(packet) }
+      }
       uplink.with { $0.releaseFrame() }
       // Guests begin with these while more are on the way.
       if count % 8 == 0 { finishDeliveries() }
     }
+    deliverRun(of: uplink)
     return true
+  }
+
+  /// Passes on what was joined so far.
+  private mutating func deliverRun(of uplink: UplinkReference) {
+    var pieces = [1 of GuestRange](repeating: .empty)
+    guard let offload = uplink.with({ $0.run.finish(&pieces[0]) }) else { return }
+    let frame = NetworkFrame(pieces.span, byteCount: Int(pieces[0].byteCount))
+    deliverFromUplink(NetworkPacket(frame, offload))
+  }
+
+  private mutating func deliverFromUplink(_ packet: NetworkPacket) {
+    deliver(packet, to: fabric.route(packet.head, from: Self.uplinkPort, at: Self.now))
   }
 
   private mutating func deliver(_ packet: NetworkPacket, to ports: NetworkPorts) {

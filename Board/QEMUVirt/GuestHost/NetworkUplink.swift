@@ -45,6 +45,8 @@ struct NetworkUplink: ~Copyable {
   /// The memory for devices, which the frames that come in lie in.
   private let memory: GuestMemory
   private var senders = [4 of Sender](repeating: Sender())
+  /// Of the frames that came in, what was joined to one.
+  var run: NetworkCoalescer
   private var segments = [257 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
   /// Most frames that a guest may have with the hardware while others wait.
   private let share: Int
@@ -67,10 +69,18 @@ struct NetworkUplink: ~Copyable {
         | NetworkFeature.guestTSO6 | NetworkFeature.guestECN,
       receiveBufferCount: 64, receiveBufferByteCount: 2048, transmitBufferCount: Self.frameCount,
       transmitByteCount: NetworkPacket.headCapacity, transmitSegmentCount: 8)
+    let range = Layout.deviceMemory
+    // Frames lie in what the driver lent of it, and devices change it at any time.
+    let memory = unsafe GuestMemory(
+      GuestRegion(
+        address: range.base, byteCount: range.size,
+        host: UnsafeMutableRawPointer(bitPattern: UInt(range.base)).unsafelyUnwrapped))
     do throws(DeviceFault) {
       guard
         var driver = try NetworkDriver<SlotRegisters, 1>(
-          try slot.transport(), memory: &arena, settings: settings)
+          try slot.transport(), memory: &arena, settings: settings),
+        let buffer = arena.allocateShared(byteCount: NetworkCoalescer.bufferByteCount, alignment: 64),
+        let place = try? memory.range(at: buffer.deviceAddress, byteCount: UInt32(buffer.byteCount))
       else {
         Hardware.line("cannot be used: the memory for devices is too small", slot)
         return nil
@@ -80,18 +90,14 @@ struct NetworkUplink: ~Copyable {
         Hardware.line("passes nothing but its own frames on", slot)
       }
       self.driver = driver
+      run = NetworkCoalescer(buffer: place)
     } catch {
       Hardware.line("cannot be used as a network interface", error, slot)
       return nil
     }
     self.slot = slot
+    self.memory = memory
     share = Self.frameCount / guestCount
-    let range = Layout.deviceMemory
-    // Frames lie in what the driver lent of it, and devices change it at any time.
-    memory = unsafe GuestMemory(
-      GuestRegion(
-        address: range.base, byteCount: range.size,
-        host: UnsafeMutableRawPointer(bitPattern: UInt(range.base)).unsafelyUnwrapped))
   }
 
   /// The MTU of what is behind it, when it says so and guests can live with it.

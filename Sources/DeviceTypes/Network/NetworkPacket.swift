@@ -149,6 +149,9 @@ struct NetworkSum {
     }
   }
 
+  /// Adds the bytes of `piece`, which begin at an even place of what is summed.
+  mutating func add(_ piece: GuestRange) { add(UInt64(piece.onesComplementSum())) }
+
   private mutating func add(_ word: UInt64) {
     let (next, carry) = sum.addingReportingOverflow(word)
     sum = carry ? next &+ 1 : next
@@ -160,6 +163,12 @@ struct NetworkSum {
     while value > 0xffff { value = (value & 0xffff) + (value >> 16) }
     return UInt16(value)
   }
+
+  /// Whether what was added, a checksum included, is intact.
+  var isZero: Bool { folded == 0xffff }
+
+  /// What a partial checksum starts from, as `ByteArray.store` writes it.
+  var pseudoHeader: UInt16 { folded }
 
   /// The checksum, as `ByteArray.store` writes it. Never 0, which with UDP says that there is none.
   var checksum: UInt16 { folded == 0xffff ? 0xffff : ~folded }
