@@ -8,7 +8,9 @@ public struct SCMIName: Sendable {
   let length: Int
 
   /// A name of the board. Traps beyond 63 characters.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #endif
   public init(_ text: StaticString) {
     precondition(text.utf8CodeUnitCount < 64, "a name has at most 63 characters")
     bytes = ByteArray(text)

@@ -72,7 +72,9 @@ struct NetworkPlace {
   var offset: UInt32 = 0
 
   /// Moves on, at most to the end.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #endif
   mutating func advance(by count: Int, in ranges: Span<GuestRange>) {
     var left = count
     while left != 0, index < ranges.count {
@@ -104,7 +106,9 @@ public struct NetworkPieceCursor: ~Escapable {
 
   /// The next bytes that lie in one piece, at most `limit` of them; nil at the end.
   @_lifetime(self: copy self)
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #endif
   public mutating func next(limit: UInt32) -> GuestRange? {
     guard left != 0, place.index < ranges.count else { return nil }
     let range = ranges[place.index].dropFirst(place.offset)

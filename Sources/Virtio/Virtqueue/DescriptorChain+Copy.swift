@@ -7,7 +7,11 @@ extension DescriptorChain {
   /// Copies the next device-readable bytes into `target`, across descriptors.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-readable part ends.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func read(
     into target: inout MutableRawSpan, _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) -> Int {
@@ -33,7 +37,9 @@ extension DescriptorChain {
   }
 
   /// Moves past the next `count` device-readable bytes. Returns how many there were.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #endif
   public mutating func skip(_ count: UInt32, _ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> UInt32
   {
     var left = count
@@ -50,7 +56,11 @@ extension DescriptorChain {
   /// device-readable part is skipped.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-writable part ends.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func write(
     _ source: RawSpan, _ queue: borrowing DeviceVirtqueue
   ) throws(DriverFault) -> Int {

@@ -2,11 +2,19 @@
 
 extension DeviceVirtqueue {
   /// As `next()`.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func nextOutOfLine() throws(DriverFault) -> DescriptorChain? { try next() }
 
   /// As `use(_:written:)`.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func useOutOfLine(
     _ chain: consuming DescriptorChain, written: UInt32
   ) throws(DriverFault) {
@@ -14,7 +22,11 @@ extension DeviceVirtqueue {
   }
 
   /// Parks the buffer taken last and puts it back: `giveBack(_:)` of `park(_:)`.
-  @inline(never)
+  #if os(none)
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func giveBackOutOfLine(_ chain: consuming DescriptorChain) throws(DriverFault) {
     giveBack(try park(chain))
   }
