@@ -1,6 +1,7 @@
-// Segments of one TCP stream that come in one after the other, joined to a frame to be segmented: what a guest
-// takes as one costs it, and us, little more than a single segment does. Only what the receiver could cut into
-// the same segments again is joined (RFC 9293 3.1; virtio 1.4 §5.1.9.4.1 for what is said of the frame).
+// Segments of one TCP stream that come in one after the other, joined to a frame to be segmented: what a
+// guest takes as one costs it, and us, little more than a single segment does. Only what the receiver could
+// cut into the same segments again is joined (RFC 9293 3.1; virtio 1.4 §5.1.9.4.1 for what is said of the
+// frame).
 
 public import Virtio
 import Wire
@@ -8,9 +9,8 @@ import Wire
 /// A run of segments of one TCP stream, which lies in a buffer of its own.
 ///
 /// The caller offers it every frame that comes in, in order: first to `join`, then, when that does not take
-/// it, to `begin`, having passed the run on, and passes on the run when no further frame is there. Frames come
-/// from anybody: each one's checksums are verified before it becomes part of a run.
-@safe
+/// it, to `begin`, having passed the run on, and passes on the run when no further frame is there. Frames
+/// come from anybody: each one's checksums are verified before it becomes part of a run.
 public struct NetworkCoalescer: ~Copyable {
   /// Length that the buffer must have: Ethernet's header and the longest packet of IPv4 or IPv6.
   public static var bufferByteCount: Int { Ethernet.maximumOffloadByteCount }
@@ -206,8 +206,8 @@ private struct TCPHeaders {
     bytes.setField(0 as UInt64, at: byteCount)
   }
 
-  /// Completes `common`, what all segments have in common, to the headers of a frame of `frameByteCount` bytes
-  /// that begins with this segment, with a partial checksum of TCP.
+  /// Completes `common`, what all segments have in common, to the headers of a frame of `frameByteCount`
+  /// bytes that begins with this segment, with a partial checksum of TCP.
   func complete(_ common: inout ByteArray<192>, frameByteCount: Int, flags: UInt8) {
     let network = Self.network
     var head = common.mutableBytes

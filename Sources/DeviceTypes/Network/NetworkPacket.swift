@@ -72,9 +72,7 @@ struct NetworkPlace {
   var offset: UInt32 = 0
 
   /// Moves on, at most to the end.
-  #if os(none)
-    @inline(never)
-  #endif
+  @inline(never)
   mutating func advance(by count: Int, in ranges: Span<GuestRange>) {
     var left = count
     while left != 0, index < ranges.count {
@@ -106,9 +104,7 @@ public struct NetworkPieceCursor: ~Escapable {
 
   /// The next bytes that lie in one piece, at most `limit` of them; nil at the end.
   @_lifetime(self: copy self)
-  #if os(none)
-    @inline(never)
-  #endif
+  @inline(never)
   public mutating func next(limit: UInt32) -> GuestRange? {
     guard left != 0, place.index < ranges.count else { return nil }
     let range = ranges[place.index].dropFirst(place.offset)
