@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -13,21 +14,28 @@
 #include <unistd.h>
 
 // Guest memory. Its files belong to another process, which can shorten them at any time; an access beyond the
-// end then raises SIGBUS. The handler puts a page of zeros there and notes it.
+// end then raises SIGBUS. The handler puts a page of zeros there and notes it. It takes no lock: what it reads
+// is atomic, or set before the first area begins.
 static struct area {
   // NULL for a place that is free. Written last when an area begins, and first when it ends.
   char *_Atomic start;
-  size_t byte_count;
-  volatile sig_atomic_t was_lost;
-} areas[16];
+  _Atomic size_t byte_count;
+  _Atomic int was_lost;
+} areas[64];
 enum { area_limit = sizeof areas / sizeof areas[0] };
-static size_t page_byte_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+// Set once, before the first area begins.
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static size_t page_byte_count;
+static int handler_error;
 
 static struct area *area_at(char *address) {
   for (int i = 0; i < area_limit; i++) {
     char *start = areas[i].start;
-    if (start != NULL && address >= start && address < start + areas[i].byte_count) return &areas[i];
+    if (start == NULL || address < start || address >= start + areas[i].byte_count) continue;
+    // Another area may have begun in this place between the two; what holds `address` lives, so it does not.
+    if (areas[i].start == start) return &areas[i];
   }
   return NULL;
 }
@@ -47,50 +55,60 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
   signal(signal_number, SIG_DFL);
 }
 
+// Whether there was a place for the area.
 static int enter(char *start, size_t byte_count) {
-  int error = -ENOMEM;
+  int was_entered = 0;
   pthread_mutex_lock(&lock);
-  for (int i = 0; i < area_limit && error != 0; i++) {
+  for (int i = 0; i < area_limit && !was_entered; i++) {
     if (areas[i].start != NULL) continue;
     areas[i].byte_count = byte_count;
     areas[i].was_lost = 0;
     areas[i].start = start;
-    error = 0;
+    was_entered = 1;
   }
   pthread_mutex_unlock(&lock);
-  return error;
+  return was_entered;
 }
 
-void *clinux_reserve(size_t byte_count, size_t alignment) {
+static void set_handler(void) {
   page_byte_count = (size_t)sysconf(_SC_PAGESIZE);
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;
-  if (sigaction(SIGBUS, &action, NULL) < 0) return NULL;
+  if (sigaction(SIGBUS, &action, NULL) < 0) handler_error = errno;
+}
+
+void *clinux_reserve(size_t byte_count, size_t alignment) {
+  pthread_once(&once, set_handler);
+  if (handler_error != 0) {
+    errno = handler_error;
+    return NULL;
+  }
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   char *start = mmap(NULL, byte_count + alignment, PROT_NONE, flags, -1, 0);
   if (start == MAP_FAILED) return NULL;
   char *aligned = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
   if (aligned > start) munmap(start, (size_t)(aligned - start));
   munmap(aligned + byte_count, (size_t)(start + alignment - aligned));
-  if (enter(aligned, byte_count) == 0) return aligned;
+  if (enter(aligned, byte_count)) return aligned;
   munmap(aligned, byte_count);
+  errno = ENOMEM;
   return NULL;
 }
 
 void clinux_release(void *address) {
   struct area *area = area_at(address);
   if (area == NULL) return;
+  // Before another area can take the place.
+  size_t byte_count = area->byte_count;
   area->start = NULL;
-  munmap(address, area->byte_count);
+  munmap(address, byte_count);
 }
 
 int clinux_memory_was_lost(void *address) {
   struct area *area = area_at(address);
-  if (area == NULL || !area->was_lost) return 0;
-  area->was_lost = 0;
-  return 1;
+  return area != NULL && atomic_exchange(&area->was_lost, 0);
 }
 
 int clinux_map(void *address, size_t byte_count, int fd, off_t offset) {

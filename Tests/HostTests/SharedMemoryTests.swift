@@ -1,5 +1,6 @@
 // Guest memory that front ends share.
 
+import TestSupport
 import Testing
 
 @testable import Host
@@ -9,6 +10,22 @@ import Testing
   @Test func `several guests have room in one process`() throws {
     let guests = try (0..<6).map { _ in try SharedMemory() }
     for guest in guests { #expect(guest.addressLimit >= 1 << 36) }
+  }
+
+  @Test func `servers on several threads come and go`() {
+    let threads = (0..<4).map { _ in
+      PeerThread {
+        for _ in 0..<25 {
+          do {
+            let memory = try SharedMemory()
+            #expect(!memory.wasLost())
+          } catch {
+            Issue.record("no room: \(error)")
+          }
+        }
+      }
+    }
+    for thread in threads { thread.join() }
   }
 
   @Test func `memory at the limit is refused`() throws {

@@ -35,7 +35,7 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 
 /// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two.
 /// From here on a page in it that its file no longer has reads as zeros instead of ending the process. At
-/// most 16 such areas. NULL on failure.
+/// most 64 such areas. NULL on failure.
 void *clinux_reserve(size_t byte_count, size_t alignment);
 
 /// Gives the reserved area back.
