@@ -79,6 +79,14 @@ static void set_handler(void) {
   if (sigaction(SIGBUS, &action, NULL) < 0) handler_error = errno;
 }
 
+int clinux_address_bits(void) {
+#if __has_feature(thread_sanitizer)
+  return 36;
+#else
+  return 42;
+#endif
+}
+
 void *clinux_reserve(size_t byte_count, size_t alignment) {
   pthread_once(&once, set_handler);
   if (handler_error != 0) {

@@ -6,7 +6,6 @@ import Testing
 @testable import Host
 
 @Suite struct `Shared memory` {
-  // The thread sanitizer leaves a process 5 TiB of addresses.
   @Test func `several guests have room in one process`() throws {
     let guests = try (0..<6).map { _ in try SharedMemory() }
     for guest in guests { #expect(guest.addressLimit >= 1 << 36) }

@@ -33,6 +33,10 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 
 // MARK: Memory
 
+/// How many bits of guest addresses there may be room for: 36 under the thread sanitizer, which leaves a process
+/// 5 TiB of addresses and ends it when they are spent, else 42.
+int clinux_address_bits(void);
+
 /// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two.
 /// From here on a page in it that its file no longer has reads as zeros instead of ending the process. At
 /// most 64 such areas. NULL on failure.

@@ -42,7 +42,7 @@ final class SharedMemory {
   private var table: UnsafeMutableBufferPointer<GuestRegion>?
 
   init() throws(SystemError) {
-    for bitCount in [42, 40, 38, 36] {
+    for bitCount in stride(from: Int(clinux_address_bits()), through: 36, by: -2) {
       let byteCount = (1 << bitCount) + Self.recordByteCountMax
       guard let base = unsafe clinux_reserve(byteCount, Self.alignment) else { continue }
       addressLimit = 1 << bitCount
