@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 // Guest memory. Its files belong to another process, which can shorten them at any time; an access beyond the
-// end then raises SIGBUS. The handler puts a page of zeros there and notes it. It takes no lock: what it reads
-// is atomic, or set before the first area begins.
+// end then raises SIGBUS. The handler puts a page of zeros there and notes it. It takes no lock: what it
+// reads is atomic, or set before the first area begins.
 static struct area {
   // NULL for a place that is free. Written last when an area begins, and first when it ends.
   char *_Atomic start;

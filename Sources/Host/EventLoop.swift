@@ -5,7 +5,8 @@ import Glibc
 
 /// A set of descriptors with a token each.
 struct EventLoop {
-  private let set: OpenFile
+  /// The set itself, which is readable when one of its descriptors has news.
+  let set: OpenFile
   private var tokens: [16 of UInt64] = InlineArray(repeating: 0)
 
   init() throws(SystemError) { set = try OpenFile(checking: clinux_epoll()) }

@@ -1,6 +1,7 @@
 // The devices that the daemon serves, made of what the command line says.
 
 import DeviceTypes
+import Glibc
 import Host
 import Virtio
 
@@ -15,6 +16,7 @@ enum Devices {
   static func serve(_ name: String, _ options: Options) throws(Failure) {
     switch name {
     case "block": try serveBlock(options)
+    case "console": try serveConsole(options)
     case "entropy": try serve(EntropyDevice(backend: SystemEntropy()), options)
     case "network": try serveNetwork(options)
     case "scmi": try serveSCMI(options)
@@ -52,6 +54,29 @@ enum Devices {
     let device = BlockDevice(backend: disk, queueCount: queueCount)
     if queueCount == 1 { return try serve(device, options) }
     try serve(device, by: VhostUserServer<BlockDevice<Disk>, 16>.self, options)
+  }
+
+  // MARK: Console
+
+  private static func serveConsole(_ options: Options) throws(Failure) {
+    let path = options.value("--listen")
+    guard path == nil || !options.has("--pty") else { throw Failure(usage: "either --pty or --listen") }
+    let stream: ConsoleStream
+    do throws(SystemError) {
+      if let path {
+        stream = try ConsoleStream(listeningAt: path)
+      } else if options.has("--pty") {
+        var name = ""
+        stream = try ConsoleStream(pseudoTerminal: &name)
+        Main.put(name + "\n", STDOUT_FILENO)
+      } else {
+        stream = try ConsoleStream(reading: STDIN_FILENO, writing: STDOUT_FILENO)
+      }
+    } catch {
+      throw Failure("\(path ?? "the console"): \(error)")
+    }
+    let device = ConsoleDevice<_, 1>(serving: stream)
+    try serve(device, by: VhostUserServer<ConsoleDevice<ConsoleStream, 1>, 2>.self, options)
   }
 
   // MARK: Network

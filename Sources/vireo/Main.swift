@@ -11,13 +11,16 @@ import Host
 
     devices:
       block         a disk
-        --file PATH     the file or block device behind it
+        --file PATH     the file or block device behind it; one in memory (tmpfs) is copied directly
         --offset SIZE   where in the file the disk starts (0)
         --size SIZE     its length (to the end of the file)
         --read-only     the disk cannot be written
         --serial TEXT   the name that the guest sees, up to 20 characters
         --queues N      request queues, 1 to 16 (1)
         --null SIZE     instead of --file: a disk of SIZE bytes that keeps nothing, for measurements
+      console       a console: without an option, standard input and output
+        --pty           instead: a new pseudo-terminal, whose name is printed
+        --listen PATH   instead: whoever connects to the Unix socket PATH, one client at a time
       entropy       random bytes of this system
       network       a network interface
         --stream PATH   its link is the Unix stream socket PATH, of passt or of QEMU's netdev stream
@@ -36,7 +39,8 @@ import Host
     SIZE is a number of bytes, with K, M, G or T for powers of 1024. The process ends on SIGINT and SIGTERM,
     with every write finished; on SIGHUP a disk takes the size that its file has by then. After a VMM has
     disconnected, the next one can connect. A disk that was killed can be started again under a VMM that
-    connects again: nothing that its guest knows of is lost.
+    connects again: nothing that its guest knows of is lost. Before it sleeps the process looks at the rings
+    for up to 5 microseconds, if that has brought something lately.
 
     """
 
@@ -54,9 +58,9 @@ import Host
       CommandLine.arguments.dropFirst(),
       valued: [
         "--socket", "--file", "--offset", "--size", "--serial", "--null", "--queues", "--rings", "--stream",
-        "--tap", "--mac", "--table",
+        "--tap", "--mac", "--table", "--listen",
       ],
-      flags: ["--read-only", "--verbose", "--help", "-h"])
+      flags: ["--read-only", "--pty", "--verbose", "--help", "-h"])
     if options.has("--help") || options.has("-h") { return put(usage, STDOUT_FILENO) }
     guard options.words.first == "vhost-user", options.words.count == 2 else {
       throw Failure(usage: "the command is vhost-user and a device")
@@ -65,7 +69,8 @@ import Host
     try Devices.serve(options.words[1], options)
   }
 
-  private static func put(_ text: String, _ descriptor: Int32) {
+  /// Writes `text` to an open file.
+  static func put(_ text: String, _ descriptor: Int32) {
     var text = text
     // The string's own bytes. Nothing can be done if nobody hears.
     text.withUTF8 { bytes in _ = unsafe write(descriptor, bytes.baseAddress, bytes.count) }

@@ -64,11 +64,17 @@ final class HostileFrontEnd {
 
   /// Negotiates everything, so that refusals are replies and not the end. Rings are split unless `isPacked`.
   func negotiate(isPacked: Bool = false) {
-    send(VhostUserRequest.getFeatures.rawValue, flags: 1)
-    let features = receive()!.load(UInt64.self, at: 0)! & ~(isPacked ? 0 : 1 << 34)
+    let features = negotiateProtocol() & ~(isPacked ? 0 : 1 << 34)
     send(VhostUserRequest.setFeatures.rawValue, le(features), flags: 1)
+  }
+
+  /// Takes all features of the protocol, and returns the device's, of which none is taken yet.
+  func negotiateProtocol() -> UInt64 {
+    send(VhostUserRequest.getFeatures.rawValue, flags: 1)
+    let features = receive()!.load(UInt64.self, at: 0)!
     send(VhostUserRequest.getProtocolFeatures.rawValue, flags: 1)
     send(VhostUserRequest.setProtocolFeatures.rawValue, receive()!, flags: 1)
+    return features
   }
 
   private func bytes(_ count: Int) -> [UInt8]? {

@@ -17,22 +17,6 @@ private func pair(_ type: __socket_type) throws -> (ours: OpenFile, peer: OpenFi
   return (OpenFile(numbers[0]), OpenFile(numbers[1]))
 }
 
-extension OpenFile {
-  fileprivate func put(_ bytes: [UInt8]) {
-    // The peer may have hung up: what comes of that is what the test asks about.
-    _ = unsafe bytes.withUnsafeBytes {
-      unsafe send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-    }
-  }
-
-  /// What is there, up to `count` bytes.
-  fileprivate func take(_ count: Int = 1 << 20) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let got = unsafe recv(number, &bytes, count, Int32(MSG_DONTWAIT))
-    return Array(bytes.prefix(max(got, 0)))
-  }
-}
-
 /// A frame of `byteCount` bytes that differ by `seed`.
 private func content(_ byteCount: Int, _ seed: Int = 0) -> [UInt8] {
   (0..<byteCount).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8 &+ seed) }

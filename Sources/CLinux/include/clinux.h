@@ -33,8 +33,8 @@ int clinux_send(int socket, const void *bytes, size_t byte_count, const int *fds
 
 // MARK: Memory
 
-/// How many bits of guest addresses there may be room for: 36 under the thread sanitizer, which leaves a process
-/// 5 TiB of addresses and ends it when they are spent, else 42.
+/// How many bits of guest addresses there may be room for: 36 under the thread sanitizer, which leaves a
+/// process 5 TiB of addresses and ends it when they are spent, else 42.
 int clinux_address_bits(void);
 
 /// Address space for `byte_count` bytes in which nothing is mapped, aligned to `alignment`, a power of two.
@@ -90,7 +90,8 @@ void clinux_signal(int eventfd);
 /// Takes the count off an eventfd. True if there was one.
 int clinux_clear(int eventfd);
 
-/// A descriptor that becomes readable on SIGINT, SIGTERM and SIGHUP, which then no longer end the process.
+/// A descriptor that becomes readable on SIGINT, SIGTERM, SIGHUP and SIGWINCH, which then no longer end the
+/// process.
 int clinux_signals(void);
 /// The number of the next signal of such a descriptor, or 0.
 int clinux_next_signal(int fd);
@@ -148,6 +149,31 @@ ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, unsigned co
 ssize_t clinux_write_vectors(int fd, const struct iovec *vectors, unsigned count);
 /// Reads up to `byte_count` bytes; 0 at the end.
 ssize_t clinux_read(int fd, void *bytes, size_t byte_count);
+
+// MARK: Consoles
+
+/// A new pseudo-terminal that lets every byte through as it is; the end that does not block. The name of the
+/// other end, for programs, goes to `name`, which has room for `capacity` bytes.
+int clinux_pty(char *name, size_t capacity);
+/// The file of `fd`, opened once more so that it does not block, without a change for others who have it open
+/// where the system allows that. From here on no signal tells that nobody reads a pipe any more.
+int clinux_unshared(int fd, int is_writable);
+/// Reads what is there now, up to `byte_count` bytes; 0 at the end, -EAGAIN when there is nothing.
+ssize_t clinux_get(int fd, void *bytes, size_t byte_count);
+/// Writes what there is room for now, up to `byte_count` bytes; -EAGAIN when there is no room.
+ssize_t clinux_put(int fd, const void *bytes, size_t byte_count);
+/// Whether nobody is at the other end of a socket, pipe or pseudo-terminal any more.
+int clinux_is_hung_up(int fd);
+
+/// What a terminal was like before.
+struct clinux_terminal;
+/// The terminal `fd` passes on every key as it is pressed, and echoes none; those that send signals still do.
+/// NULL when it is no terminal.
+struct clinux_terminal *clinux_terminal_take(int fd);
+/// The terminal is as it was before.
+void clinux_terminal_give_back(struct clinux_terminal *terminal);
+/// The size of the terminal `fd` in characters. 0 when it is no terminal, or does not know.
+int clinux_terminal_size(int fd, uint16_t *columns, uint16_t *rows);
 
 // MARK: Privileges
 

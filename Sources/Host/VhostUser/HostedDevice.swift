@@ -9,6 +9,8 @@ public protocol HostedBackend: ~Copyable {
   var events: [OpenFile] { get }
   /// Whether `poll` of the device has something to do, whatever the descriptors say.
   var hasNews: Bool { get }
+  /// Takes in what the descriptors tell of, before `poll` of the device.
+  mutating func gather()
   /// Starts what was asked for since the last call.
   mutating func submit()
   /// Whether `poll` has more to do that no descriptor will tell of. Once.
@@ -22,6 +24,8 @@ extension HostedBackend where Self: ~Copyable {
   public var events: [OpenFile] { [] }
   /// None that the descriptors do not tell of.
   public var hasNews: Bool { false }
+  /// Nothing: `poll` finds out by itself.
+  public mutating func gather() {}
   /// Nothing to start.
   public mutating func submit() {}
   /// No.
@@ -40,6 +44,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
   /// See `HostedBackend`.
   var hasNews: Bool { get }
   /// See `HostedBackend`.
+  mutating func gather()
+  /// See `HostedBackend`.
   mutating func submit()
   /// See `HostedBackend`.
   mutating func takeMore() -> Bool
@@ -56,6 +62,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
 extension HostedDevice where Self: ~Copyable {
   /// None that the descriptors do not tell of.
   public var hasNews: Bool { false }
+  /// Nothing: `poll` finds out by itself.
+  public mutating func gather() {}
   /// A device must know.
   public static var requestsCanBeRepeated: Bool { false }
   /// No.

@@ -330,6 +330,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   /// The backend has news.
   mutating func poll() {
     pollsAgain = false
+    device.gather()
     guard isRunning, fault == nil else { return }
     let features = deviceFeatures
     var context = DeviceContext(queues: queues.mutableSpan, features: features)

@@ -36,7 +36,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   }
 
   /// Listens at `path` and serves until SIGINT or SIGTERM; then stops cleanly, with nothing in flight. SIGHUP
-  /// lets the device look at its backend again.
+  /// and SIGWINCH let the device look at its backend again.
   public consuming func listen(at path: String) throws(SystemError) {
     let listener = try OpenFile(checking: unsafe clinux_listen(path))
     try loop.add(listener, token: Token.listener, isEdge: false)
@@ -71,7 +71,9 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
         case Token.connection: receive()
         case Token.listener: if let listener { try accept(listener) }
         default:
-          guard let signals, clinux_next_signal(signals.number) == SIGHUP else { return }
+          guard let signals else { return }
+          // SIGWINCH: a terminal has another size.
+          guard [SIGHUP, SIGWINCH].contains(clinux_next_signal(signals.number)) else { return }
           session.device.lookAgain()
         }
         if token > Token.kickMax { isKicked = true }

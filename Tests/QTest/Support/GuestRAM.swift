@@ -9,11 +9,12 @@ import Glibc
   @unsafe public let bytes: UnsafeMutableRawBufferPointer
 
   /// The anonymous file behind it, which QEMU opens as its memory backend.
-  let file: FileDescriptor
+  public let file: FileDescriptor
 
   private var own: [UnsafeMutableRawPointer] = unsafe []
 
-  init(size: Int) throws(QTestError) {
+  /// `size` bytes of zeros.
+  public init(size: Int) throws(QTestError) {
     file = try .memory(size: size)
     let mapped = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, 0)
     guard let start = unsafe mapped, unsafe start != MAP_FAILED else {
