@@ -7,6 +7,8 @@ import PackageDescription
 //   image     environment `BOARD=QEMUVirt`: bare-metal AArch64 (implies `Embedded`)
 // `Toolchain/build` wraps all three.
 
+let board = Context.environment["BOARD"]
+
 /// Settings of every Swift target. Strict memory safety is an error, not advice.
 let hosted: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
@@ -22,12 +24,11 @@ let common: [SwiftSetting] =
   hosted + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
     .unsafeFlags(["-wmo"], .when(traits: ["Embedded"])),
-  ]
+  ] + (board == nil ? [] : [.define("SMALL")])
+  + (Context.environment["BOARD_LEVEL"] == "2" ? [.define("SPLIT_DRIVERS")] : [])
 
 /// The data path: the Embedded compiler refuses any use of the heap.
 let noHeap: [SwiftSetting] = [.unsafeFlags(["-no-allocations"], .when(traits: ["Embedded"]))]
-
-let board = Context.environment["BOARD"]
 
 let package = Package(
   name: "vireo",

@@ -80,6 +80,7 @@ import CFDT
   }
 
   /// A property that is a string, or several when `value` holds zero bytes between them.
+  @inline(never)
   public mutating func property(_ name: StaticString, string value: StaticString) {
     // With the zero byte at its end.
     unsafe write(name, UnsafeRawPointer(value.utf8Start), value.utf8CodeUnitCount + 1)

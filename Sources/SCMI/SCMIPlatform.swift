@@ -71,7 +71,8 @@ public struct SCMIPlatform<
   @inline(__always)
   mutating func index(of agent: AgentID) -> Int {
     let index = Int(agent.rawValue) - 1
-    precondition(index >= 0 && index < agentCount, "there is no such agent")
+    // As an unsigned number, -1 is too large.
+    precondition(UInt(bitPattern: index) < UInt(bitPattern: agentCount), "there is no such agent")
     return index
   }
 

@@ -20,13 +20,10 @@ struct Consoles: DeviceKind, ~Copyable {
     if let slot { ports = HardwarePorts(slot, &arena) }
     hardware = ports == nil ? nil : slot
     let terminal = TerminalReference(ConsoleTerminal(guestCount: setup.guestCount, ports: ports))
-    transports = PerGuest(count: setup.guestCount) { guest in
+    transports = PerGuest(setup, slot: Self.slot) { guest in
       var device = GuestDevice.Console(backend: GuestConsole(guest: guest, terminal: terminal))
       device.addPort(1, name: Self.name("vireo.1"), isOpen: false)
-      return GuestTransport(
-        device: GuestDevice(device), line: PendingLine(guest: guest, slot: Self.slot),
-        memory: setup.memory(of: guest),
-        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
+      return GuestDevice(device)
     }
     self.terminal = terminal
     if let hardware {
@@ -76,8 +73,7 @@ struct Consoles: DeviceKind, ~Copyable {
     for guest in 0..<transports.count {
       let isOpen = terminal.with { $0.ports?.isOpen(guest, 1) ?? false }
       transports[guest].device.setOpen(isOpen, port: 1)
-      transports[guest].poll()
-      if transports[guest].hasWork { Cores.serveLater(guest) }
+      transports[guest].look(for: guest)
     }
   }
 

@@ -37,11 +37,8 @@ import Virtio
     }
     unsafe self.place = place
     channels = PerGuest(count: setup.guestCount) { Control.channel(of: $0) }
-    devices = PerGuest(count: setup.guestCount) {
-      unsafe GuestTransport(
-        device: GuestDevice(SCMIDevice(backend: Port(place, agent: Control.agent($0)))),
-        line: PendingLine(guest: $0, slot: Control.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
+    devices = PerGuest(setup, slot: Control.slot) {
+      unsafe GuestDevice(SCMIDevice(backend: Port(place, agent: Control.agent($0))))
     }
   }
 

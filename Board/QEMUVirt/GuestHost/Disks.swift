@@ -17,11 +17,8 @@ struct Disks: DeviceKind, ~Copyable {
 
   init(_ setup: HostSetup, _ arena: inout DriverArena) {
     let hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
-    transports = PerGuest(count: setup.guestCount) {
-      GuestTransport(
-        device: GuestDevice(BlockDevice(backend: Self.backend($0, setup, hardware))),
-        line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
+    transports = PerGuest(setup, slot: Self.slot) {
+      GuestDevice(BlockDevice(backend: Self.backend($0, setup, hardware)))
     }
     self.hardware = hardware
     for i in 0..<self.hardware.count {
@@ -67,8 +64,7 @@ struct Disks: DeviceKind, ~Copyable {
     guard let disk = hardware[index] else { return }
     report(index)
     for guest in 0..<transports.count where hardware.isDivided || guest == index {
-      transports[guest].poll()
-      if transports[guest].hasWork { Cores.serveLater(guest) }
+      transports[guest].look(for: guest)
     }
     unsafe disk.shared.pointee.publish()
   }

@@ -7,6 +7,27 @@ import Virtio
 /// The transport of every device of a guest, with room for the queues of any.
 typealias GuestTransport = MMIODeviceTransport<GuestDevice, PendingLine, 6>
 
+extension GuestTransport {
+  /// Has the device of `guest` look at what is behind it, and at its queues again soon if more is left.
+  @inline(never)
+  mutating func look(for guest: Int) {
+    poll()
+    if hasWork { Cores.serveLater(guest) }
+  }
+}
+
+extension PerGuest where Element == GuestTransport {
+  /// The transports of one kind of device, which `device` makes for each guest.
+  @inline(never)
+  init(_ setup: HostSetup, slot: Int, _ device: (Int) -> GuestDevice) {
+    self.init(count: setup.guestCount) {
+      GuestTransport(
+        device: device($0), line: PendingLine(guest: $0, slot: slot), memory: setup.memory(of: $0),
+        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
+    }
+  }
+}
+
 /// Where a device is, and of which type. It is never freed, and used under the lock of its kind alone.
 @safe struct GuestDevice: VirtioDevice {
   typealias Console = ConsoleDevice<GuestConsole, 2>

@@ -31,14 +31,11 @@ struct Networks: DeviceKind, ~Copyable {
     }
     let mtu = uplink?.with { $0.mtu } ?? nil
     let fabric = FabricReference()
-    transports = PerGuest(count: setup.guestCount) { guest in
-      GuestTransport(
-        device: GuestDevice(
-          NetworkDevice(
-            backend: GuestNetworkPort(guest: guest, fabric: fabric),
-            settings: NetworkDeviceSettings(mac: setup.tables[guest].address, mtu: mtu))),
-        line: PendingLine(guest: guest, slot: Self.slot), memory: setup.memory(of: guest),
-        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
+    transports = PerGuest(setup, slot: Self.slot) { guest in
+      GuestDevice(
+        NetworkDevice(
+          backend: GuestNetworkPort(guest: guest, fabric: fabric),
+          settings: NetworkDeviceSettings(mac: setup.tables[guest].address, mtu: mtu)))
     }
     hardware = uplink == nil ? nil : slot
     self.uplink = uplink
@@ -88,8 +85,7 @@ struct Networks: DeviceKind, ~Copyable {
       // All of them: one may wait for room that another had.
       for step in 0..<guestCount {
         let guest = (nextGuest + step) % guestCount
-        transports[guest].poll()
-        if transports[guest].hasWork { Cores.serveLater(guest) }
+        transports[guest].look(for: guest)
       }
       nextGuest = (nextGuest + 1) % guestCount
     }

@@ -44,15 +44,11 @@ import Virtio
     guard let source = unsafe Self.start(slot, &arena) else { return nil }
     hardware = slot
     unsafe self.source = source
-    transports = PerGuest(count: setup.guestCount) {
-      var transport = unsafe GuestTransport(
-        device: GuestDevice(EntropyDevice(backend: SharedRandomness(source: source))),
-        line: PendingLine(guest: $0, slot: Self.slot), memory: setup.memory(of: $0),
-        transportFeatures: setup.offered(GuestTransport.defaultTransportFeatures))
-      // Random bytes cost much time each, and nobody else gets any meanwhile.
-      transport.setBudget(4, queue: 0)
-      return transport
+    transports = PerGuest(setup, slot: Self.slot) { _ in
+      unsafe GuestDevice(EntropyDevice(backend: SharedRandomness(source: source)))
     }
+    // Random bytes cost much time each, and nobody else gets any meanwhile.
+    for guest in 0..<transports.count { transports[guest].setBudget(4, queue: 0) }
     Hardware.listen(to: slot, context: 0) { _ in Devices.withRandomness { $0.interrupt() } }
     // What it has said so far made no interrupt, and more of it would make none.
     interrupt()
@@ -92,8 +88,7 @@ import Virtio
 
   private mutating func pollAll() {
     for guest in 0..<transports.count {
-      transports[guest].poll()
-      if transports[guest].hasWork { Cores.serveLater(guest) }
+      transports[guest].look(for: guest)
     }
   }
 

@@ -89,6 +89,9 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
     try reset()
     setStatus(.acknowledge)
     setStatus(.driver)
+    #if SPLIT_DRIVERS
+      let supported = supported.subtracting(.ringPacked | .inOrder)
+    #endif
     // §2.2.1: only bits that the clause defines for this transport or device type.
     let known = supported & (.mmioTransportBits | .deviceTypeBits) | .version1 | required
     let accepted = offeredFeatures() & known
@@ -186,7 +189,7 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
 
   /// Tells the device that `queue` has new buffers. Only after `start()` (§3.1.1), and when
   /// `DriverVirtqueue.publish()` said so.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -203,7 +206,7 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
   ///
   /// To be followed by the draining of the queues. Acknowledged before it and not after, which would wipe out
   /// an event between the last look at a queue and the acknowledgement; this way it interrupts again.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

@@ -7,7 +7,7 @@ extension DescriptorChain {
   /// Copies the next device-readable bytes into `target`, across descriptors.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-readable part ends.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -37,7 +37,7 @@ extension DescriptorChain {
   }
 
   /// Moves past the next `count` device-readable bytes. Returns how many there were.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #endif
   public mutating func skip(_ count: UInt32, _ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> UInt32
@@ -56,7 +56,7 @@ extension DescriptorChain {
   /// device-readable part is skipped.
   ///
   /// Returns how many bytes were copied: fewer than asked when the device-writable part ends.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

@@ -70,8 +70,13 @@ public struct DescriptorChain: ~Copyable {
 
   /// Calls `body` with each of the remaining elements. Throws as `nextDescriptor(_:)` does.
   ///
-  /// This is the fast way to look at a whole buffer: the loop is compiled into the caller.
-  @inline(always)
+  /// This is the fast way to look at a whole buffer: the loop is compiled into the caller. Images have one
+  /// for all callers.
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(always)
+  #endif
   public mutating func forEachDescriptor(
     _ queue: borrowing DeviceVirtqueue, _ body: (Descriptor) throws(DriverFault) -> Void
   ) throws(DriverFault) {
@@ -79,11 +84,15 @@ public struct DescriptorChain: ~Copyable {
       rest = nil
       try body(Descriptor(range: kept.range, isDeviceWritable: kept.isDeviceWritable))
     }
-    if walk.isPacked {
-      try walk.follow(PackedLinks.self, queue, body)
-    } else {
-      try walk.follow(SplitLinks.self, queue, body)
-    }
+    #if SMALL
+      while let descriptor = try walk.next(queue) { try body(descriptor) }
+    #else
+      if walk.isPacked {
+        try walk.follow(PackedLinks.self, queue, body)
+      } else {
+        try walk.follow(SplitLinks.self, queue, body)
+      }
+    #endif
   }
 }
 

@@ -61,17 +61,25 @@ struct DescriptorWalk {
     return nil
   }
 
-  /// The next element, wherever it is.
-  @inline(__always)
-  mutating func next(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
-    if source == .ended { return nil }
-    if source == .ring,
-      let descriptor = isPacked ? plain(PackedLinks.self, queue) : plain(SplitLinks.self, queue)
-    {
-      return descriptor
+  /// The next element, wherever it is. Images, which have to be small, have one way for all of them.
+  #if SMALL
+    @inline(never)
+    mutating func next(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
+      if source == .ended { return nil }
+      return try nextRare(queue)
     }
-    return try nextRare(queue)
-  }
+  #else
+    @inline(__always)
+    mutating func next(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor? {
+      if source == .ended { return nil }
+      if source == .ring,
+        let descriptor = isPacked ? plain(PackedLinks.self, queue) : plain(SplitLinks.self, queue)
+      {
+        return descriptor
+      }
+      return try nextRare(queue)
+    }
+  #endif
 
   /// The next element if its descriptor has nothing special about it.
   @inline(__always)
@@ -97,7 +105,9 @@ struct DescriptorWalk {
     return raw.element(queue.memory, isDeviceWritable: isWritable)
   }
 
-  @inline(never)
+  #if !SMALL
+    @inline(never)
+  #endif
   private mutating func nextRare(_ queue: borrowing DeviceVirtqueue) throws(DriverFault) -> Descriptor {
     if source == .table { return try element(nextOfTable(isPacked: isPacked), queue) }
     let raw = RawDescriptor(queue.descriptors, at: offset, isPacked: isPacked)

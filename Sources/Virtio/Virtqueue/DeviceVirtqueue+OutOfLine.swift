@@ -2,7 +2,7 @@
 
 extension DeviceVirtqueue {
   /// As `next()`.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -10,7 +10,7 @@ extension DeviceVirtqueue {
   public mutating func nextOutOfLine() throws(DriverFault) -> DescriptorChain? { try next() }
 
   /// As `use(_:written:)`.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -22,7 +22,7 @@ extension DeviceVirtqueue {
   }
 
   /// Parks the buffer taken last and puts it back: `giveBack(_:)` of `park(_:)`.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

@@ -63,7 +63,9 @@ extension DeviceVirtqueue {
   /// §2.8.6: one used descriptor for the whole chain, then skip its length.
   @inlinable @inline(always)
   mutating func usePacked(id: UInt16, ringCount: UInt16, written: UInt32) {
-    if _slowPath(isTracked) { return useTracked(id: id, ringCount: ringCount, written: written) }
+    #if !SMALL
+      if _slowPath(isTracked) { return useTracked(id: id, ringCount: ringCount, written: written) }
+    #endif
     let offset = Int(nextUsed) * 16
     let flags = written == 0 ? usedMark : usedMark | DescriptorFlag.write
     descriptors.store32(written, offset + 8)

@@ -61,7 +61,14 @@ public struct DeviceVirtqueue: ~Copyable {
   /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
   var isPaused = false { didSet { chooseService() } }
   /// Whether the embedder looks at the ring itself: see `stopNotifications()`.
-  @usableFromInline var isPolled = false
+  #if SMALL
+    // Images leave the ring to notifications, and what they are at ends with them: they have neither this nor
+    // `isTracked`.
+    var isPolled: Bool { false }
+    var isTracked: Bool { false }
+  #else
+    @usableFromInline var isPolled = false
+  #endif
   /// What `serve` has to do, and how many buffers are parked.
   @usableFromInline var service = Service.any
   /// Never used. A value that holds an atomic has a place of its own, so a borrowed queue is passed by its
@@ -116,9 +123,11 @@ public struct DeviceVirtqueue: ~Copyable {
   @usableFromInline var holdsFirst = false
   @usableFromInline var heldFlags: UInt16 = 0
   @usableFromInline var heldPosition: UInt16 = 0
-  /// Whether every used buffer is noted in `track`, and published by itself.
-  @usableFromInline var isTracked = false { didSet { chooseService() } }
-  @usableFromInline var track = RingArea.none
+  #if !SMALL
+    /// Whether every used buffer is noted in `track`, and published by itself.
+    @usableFromInline var isTracked = false { didSet { chooseService() } }
+    @usableFromInline var track = RingArea.none
+  #endif
 
   /// A queue of up to `maximumSize` descriptors over `memory`, not ready. 0: the queue does not exist.
   public init(maximumSize: UInt16, memory: GuestMemory) {
@@ -216,7 +225,6 @@ public struct DeviceVirtqueue: ~Copyable {
     service = Service.any
     isReady = false
     isPaused = false
-    isPolled = false
     needsService = false
     size = 0
     remaining = 0
@@ -233,14 +241,21 @@ public struct DeviceVirtqueue: ~Copyable {
     usedMark = DescriptorFlag.available | DescriptorFlag.used
     inFlightDescriptors = 0
     holdsFirst = false
-    isTracked = false
+    #if !SMALL
+      isPolled = false
+      isTracked = false
+    #endif
   }
 
   /// Takes the next available buffer, or nil when there is none, the budget is spent or the queue not ready.
   ///
   /// In the packed format a buffer must be used or parked before the next one is taken and before a parked
   /// one is used: the ring position behind it is known only then.
-  @inline(always)
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(always)
+  #endif
   public mutating func next() throws(DriverFault) -> DescriptorChain? {
     if remaining == 0 {
       if isRefilled {
@@ -253,7 +268,11 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Whether `next()` would return a buffer.
-  @inline(__always)
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func hasAvailable() throws(DriverFault) -> Bool {
     if remaining == 0 {
       guard try refill() else { return false }
@@ -269,7 +288,11 @@ public struct DeviceVirtqueue: ~Copyable {
   /// part. The driver sees it after `endService()`.
   ///
   /// Throws when a part of a packed chain that was not walked yet turns out to be malformed.
-  @inline(always)
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(always)
+  #endif
   public mutating func use(_ chain: consuming DescriptorChain, written: UInt32) throws(DriverFault) {
     if chain.walk.isPacked {
       let (id, count) = try finishWalk(chain)
@@ -280,7 +303,11 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Sets a buffer aside, to be used later and in any order. Throws as `use(_:written:)` does.
-  @inline(__always)
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func park(_ chain: consuming DescriptorChain) throws(DriverFault) -> ParkedChain {
     service &+= Service.parked
     if isPacked {
@@ -292,7 +319,11 @@ public struct DeviceVirtqueue: ~Copyable {
   }
 
   /// Marks a parked buffer as used. Does nothing when the queue was reset meanwhile.
-  @inline(__always)
+  #if SMALL
+    @inline(never)
+  #else
+    @inline(__always)
+  #endif
   public mutating func use(_ parked: consuming ParkedChain, written: UInt32) {
     guard parked.generation == generation else { return }
     service &-= Service.parked
@@ -325,47 +356,6 @@ public struct DeviceVirtqueue: ~Copyable {
     } else {
       nextAvailable &-= 1
     }
-  }
-
-  /// Ends a service call: publishes what was used, asks for the next available buffer notification and
-  /// decides whether the driver is owed one (`notificationIsDue`). Costs nothing when nothing was
-  /// taken or used.
-  ///
-  /// Returns true when more buffers are available already: the budget ran out, or they arrived meanwhile
-  /// and no notification will come for them. Buffers that the device chose to leave, because it has nothing
-  /// to put into them or its backend is busy, do not count: it takes them when its backend has news.
-  @inline(__always)
-  public mutating func endService() -> Bool {
-    guard isReady else { return false }
-    let tookAll = isRefilled && (remaining == 0 || ranOut)
-    if !ranOut {
-      awaited = nextAvailable
-      awaitedMark = availableMark
-    }
-    remaining = 0
-    isRefilled = false
-    ranOut = false
-    service &= ~Service.begun
-    return isPacked ? endPacked(tookAll) : endSplit(tookAll)
-  }
-
-  /// Takes no more buffers in this service call, as if its budget were spent: `next()` returns nil, and
-  /// `endService()` tells whether any are left.
-  public mutating func spendBudget() {
-    remaining = 0
-    isRefilled = true
-    service |= Service.begun
-    // The end of the service looks at the ring even if nothing was taken.
-    armedPosition = .max
-  }
-
-  /// Stops the queue after a fault: nothing more is taken from it or published until a reset.
-  public mutating func stop() {
-    isReady = false
-    remaining = 0
-    isRefilled = true
-    notificationIsDue = false
-    generation &+= 8
   }
 
   /// Reads the available index, once per service call. False when there is nothing to take.

@@ -21,7 +21,7 @@ extension DriverVirtqueue {
   @inline(__always)
   mutating func submitPacked(_ segments: Span<DMASegment>, readableCount: Int, token: UInt32) {
     // An image has no room for two loops.
-    #if !os(none)
+    #if !SMALL
       if Int(nextAvailable) &+ segments.count < Int(size) {
         return submitPackedOnThisLap(segments, readableCount: readableCount, token: token)
       }
@@ -57,7 +57,7 @@ extension DriverVirtqueue {
       writable: writableByteCount(total, readable), token: token)
   }
 
-  #if os(none)
+  #if SMALL
     @inline(__always)
   #else
     @inline(never)
@@ -104,7 +104,7 @@ extension DriverVirtqueue {
 
   /// Remembers the buffer and makes it available, unless it is the first since `publishPacked()`: holding
   /// that one back keeps the whole batch unseen.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

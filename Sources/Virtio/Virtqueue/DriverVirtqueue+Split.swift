@@ -38,7 +38,7 @@ extension DriverVirtqueue {
       UInt64(segment.byteCount) | UInt64(flags) << 32 | UInt64(next) << 48, offset + 8)
   }
 
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

@@ -26,8 +26,14 @@ public struct DriverVirtqueue: ~Copyable {
   /// Buffers submitted and not reclaimed.
   public internal(set) var inFlight: UInt16 = 0
 
-  let isPacked: Bool
-  let isInOrder: Bool
+  #if SPLIT_DRIVERS
+    // Images at EL2 drive their devices with split rings out of order, and have no code for others.
+    @inline(__always) var isPacked: Bool { false }
+    @inline(__always) var isInOrder: Bool { false }
+  #else
+    let isPacked: Bool
+    let isInOrder: Bool
+  #endif
   let usesEventIndex: Bool
   let ordersForPlatform: Bool
   let memory: DMABuffer
@@ -90,8 +96,12 @@ public struct DriverVirtqueue: ~Copyable {
     self.index = index
     self.size = size
     freeCount = size
-    isPacked = format == .packed
-    isInOrder = features.contains(.inOrder)
+    #if SPLIT_DRIVERS
+      precondition(!features.contains(.ringPacked) && !features.contains(.inOrder), "see `negotiate`")
+    #else
+      isPacked = format == .packed
+      isInOrder = features.contains(.inOrder)
+    #endif
     usesEventIndex = features.contains(.eventIndex)
     ordersForPlatform = features.contains(.orderPlatform)
     descriptors = rings.area(at: 0, byteCount: driverOffset)
@@ -152,7 +162,7 @@ public struct DriverVirtqueue: ~Copyable {
   ///
   /// Returns false, and does nothing, when there is no room now. The device sees it after `publish()`. Until
   /// `reclaim()` returns `token`, the memory belongs to the device. Traps on an empty buffer.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -182,7 +192,7 @@ public struct DriverVirtqueue: ~Copyable {
   }
 
   /// Makes everything submitted visible to the device. Returns whether it must be notified.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)
@@ -194,7 +204,7 @@ public struct DriverVirtqueue: ~Copyable {
   /// Takes back the next buffer that the device has used, or nil when there is none.
   ///
   /// Throws when the device broke the protocol; the queue must then be reset before it is used again.
-  #if os(none)
+  #if SMALL
     @inline(never)
   #else
     @inline(__always)

@@ -79,20 +79,25 @@ public struct SplitCursor: BitwiseCopyable {
 }
 
 extension DeviceVirtqueue {
-  /// Takes the next available buffer into `cursor`, in a service call that has begun on a split ring.
+  /// Takes the next available buffer into `cursor`, in a service call that has begun on a split ring. Never
+  /// in an image: there every buffer goes the long way, which is needed anyway.
   @inlinable @inline(always)
   public mutating func take(_ cursor: inout SplitCursor) -> Bool {
-    guard _fastPath(remaining != 0), _fastPath(!isPacked) else { return false }
-    let head = driverArea.load16(4 + 2 * Int(availableWord & mask))
-    guard _fastPath(UInt32(head) <= mask) else { return false }
-    remaining &-= 1
-    availableWord &+= 1
-    cursor.index = UInt32(head)
-    cursor.stepsLeft = mask
-    cursor.byteCount = 0
-    cursor.direction = 0
-    cursor.head = UInt32(head)
-    return true
+    #if SMALL
+      return false
+    #else
+      guard _fastPath(remaining != 0), _fastPath(!isPacked) else { return false }
+      let head = driverArea.load16(4 + 2 * Int(availableWord & mask))
+      guard _fastPath(UInt32(head) <= mask) else { return false }
+      remaining &-= 1
+      availableWord &+= 1
+      cursor.index = UInt32(head)
+      cursor.stepsLeft = mask
+      cursor.byteCount = 0
+      cursor.direction = 0
+      cursor.head = UInt32(head)
+      return true
+    #endif
   }
 
   /// Marks the buffer of `cursor` as used, as `use(_:written:)` does of a chain.
