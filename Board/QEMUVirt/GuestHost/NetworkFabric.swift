@@ -49,6 +49,10 @@ import Virtio
 
   /// Passes frames on that came from outside, at most as many as fit into one call; segments of one stream
   /// are joined. Returns whether there may be more.
+  ///
+  /// This and what it calls for each frame is not built for size: the calls of code that others share would
+  /// take a sixth of the time.
+  @_optimize(speed)
   mutating func receive() -> Bool {
     guard let uplink else { return false }
     var pieces = [64 of GuestRange](repeating: .empty)
@@ -83,6 +87,7 @@ import Virtio
     deliver(packet, to: fabric.route(packet.head, from: Self.uplinkPort, at: Self.now))
   }
 
+  @_optimize(speed)
   private mutating func deliver(_ packet: NetworkPacket, to ports: NetworkPorts) {
     var ports = ports
     while let port = ports.popFirst() {
@@ -112,6 +117,7 @@ extension NetworkPorts {
 
 extension GuestTransport {
   /// Gives the guest a frame, if its driver is there. `finishCalls` follows.
+  @_optimize(speed)
   mutating func accept(_ packet: NetworkPacket) {
     _ = callOneOfMany { (device, context) throws(DriverFault) in try device.deliver(packet, &context) }
   }

@@ -192,6 +192,7 @@ struct NetworkUplink: ~Copyable {
   // MARK: In
 
   /// Takes the next frame that came in and names its pieces; nil when there is none. `releaseFrame` follows.
+  @_optimize(speed)
   mutating func holdFrame(_ pieces: inout [64 of GuestRange]) -> HeldFrame? {
     if isBroken { return nil }
     do throws(DeviceFault) {

@@ -61,6 +61,7 @@ public struct NetworkCoalescer: ~Copyable {
 
   /// Adds `packet` to the run. Returns whether it did: false when it is not the next segment of that stream,
   /// or the run cannot be longer.
+  @_optimize(speed)
   public mutating func join(_ packet: borrowing NetworkPacket) -> Bool {
     guard let first, !isClosed, packet.isWhole, let headers = TCPHeaders(packet),
       headers.byteCount == first.byteCount, headers.isIPv6 == first.isIPv6, headers.sequence == nextSequence,
@@ -100,6 +101,7 @@ public struct NetworkCoalescer: ~Copyable {
   }
 
   /// Whether the headers of `packet` are those of the run, but for what differs from segment to segment.
+  @_optimize(speed)
   private func hasCommonHeaders(_ packet: borrowing NetworkPacket, _ headers: TCPHeaders) -> Bool {
     var head = packet.head
     headers.clearVariable(&head)
@@ -112,6 +114,7 @@ public struct NetworkCoalescer: ~Copyable {
   }
 
   /// Whether the checksums of `packet`, whose payload was copied to `place`, are right.
+  @_optimize(speed)
   private func isIntact(
     _ packet: borrowing NetworkPacket, _ headers: TCPHeaders, payloadAt place: Int
   ) -> Bool {
@@ -154,6 +157,7 @@ private struct TCPHeaders {
   var addresses: (start: Int, count: Int) { isIPv6 ? (Self.network + 8, 32) : (Self.network + 12, 8) }
 
   /// Nil for anything else, and for a frame that is longer or shorter than its packet.
+  @_optimize(speed)
   init?(_ packet: borrowing NetworkPacket) {
     let bytes = packet.head.bytes
     let type = bytes.field(UInt16.self, at: 12)

@@ -79,6 +79,7 @@ struct NetworkReceiveQueue: ~Copyable {
   ///
   /// Frames that cannot be accepted are skipped, but not without end: more in a row than there are buffers
   /// are a fault.
+  @_optimize(speed)
   mutating func hold(_ allowed: NetworkOffloads) throws(DeviceFault) -> NetworkReceivedFrame? {
     for _ in 0..<slotCount {
       guard let first = try queue.callReclaim() else { return nil }
@@ -134,6 +135,7 @@ struct NetworkReceiveQueue: ~Copyable {
   }
 
   /// Gives the buffers of the frame that was taken back to the device.
+  @_optimize(speed)
   mutating func release() {
     for index in 0..<heldCount {
       // A segment starts within its buffer, or at its end when there is nothing behind the header.

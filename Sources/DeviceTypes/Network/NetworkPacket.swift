@@ -26,6 +26,7 @@ public struct NetworkPacket: ~Escapable {
 
   /// `frame`, of which `offload` is left to do.
   @_lifetime(copy frame)
+  @_optimize(speed)
   public init(_ frame: borrowing NetworkFrame, _ offload: NetworkOffload) {
     head = ByteArray<192>()
     var bytes = head.mutableBytes
@@ -73,6 +74,7 @@ struct NetworkPlace {
 
   /// Moves on, at most to the end.
   @inline(never)
+  @_optimize(speed)
   mutating func advance(by count: Int, in ranges: Span<GuestRange>) {
     var left = count
     while left != 0, index < ranges.count {
@@ -105,6 +107,7 @@ public struct NetworkPieceCursor: ~Escapable {
   /// The next bytes that lie in one piece, at most `limit` of them; nil at the end.
   @_lifetime(self: copy self)
   @inline(never)
+  @_optimize(speed)
   public mutating func next(limit: UInt32) -> GuestRange? {
     guard left != 0, place.index < ranges.count else { return nil }
     let range = ranges[place.index].dropFirst(place.offset)
@@ -120,6 +123,7 @@ struct NetworkSum {
   private var sum: UInt64 = 0
 
   /// Adds the `count` bytes from `start` of `bytes`, as 16-bit words from `start` on.
+  @_optimize(speed)
   mutating func add(_ bytes: RawSpan, from start: Int, count: Int) {
     var offset = start
     let end = start + count

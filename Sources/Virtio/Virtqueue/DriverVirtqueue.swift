@@ -167,6 +167,7 @@ public struct DriverVirtqueue: ~Copyable {
   #else
     @inline(__always)
   #endif
+  @_optimize(speed)
   public mutating func submit(
     _ segments: Span<DMASegment>, readableCount: Int, token: UInt32
   ) -> Bool {
@@ -209,6 +210,7 @@ public struct DriverVirtqueue: ~Copyable {
   #else
     @inline(__always)
   #endif
+  @_optimize(speed)
   public mutating func reclaim() throws(DeviceFault) -> UsedBuffer? {
     isPacked ? try reclaimPacked() : try reclaimSplit()
   }
