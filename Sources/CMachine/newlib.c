@@ -37,8 +37,8 @@ _Noreturn void _exit(int status) { machine_semihosting_exit((uint32_t)status); }
 
 #ifdef MACHINE_EL2
 /* The first core of an image at EL2 takes all memory while it starts, and nobody gives any back: what newlib
-   would keep of each piece is not needed. */
-static void *take(size_t alignment, size_t size) {
+   would keep of each piece is not needed. Out of line, for the build looks who calls this. */
+static __attribute__((noinline)) void *heap_take(size_t alignment, size_t size) {
   static uint64_t end;
   if (end == 0) end = machine_heap_start();
   uint64_t start = (end + alignment - 1) & -(uint64_t)alignment;
@@ -47,11 +47,11 @@ static void *take(size_t alignment, size_t size) {
   return (void *)start;
 }
 
-void *memalign(size_t alignment, size_t size) { return take(alignment, size); }
-void *malloc(size_t size) { return take(16, size); }
+void *memalign(size_t alignment, size_t size) { return heap_take(alignment, size); }
+void *malloc(size_t size) { return heap_take(16, size); }
 void *calloc(size_t count, size_t size) {
   size_t all;
-  void *result = __builtin_mul_overflow(count, size, &all) ? NULL : take(16, all);
+  void *result = __builtin_mul_overflow(count, size, &all) ? NULL : heap_take(16, all);
   return result ? memset(result, 0, all) : NULL;
 }
 void free(void *place) { (void)place; }
