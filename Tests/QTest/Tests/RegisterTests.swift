@@ -15,9 +15,10 @@ import Virtio
   }
 
   @Test func `every device type answers with magic, version 2, its id and a first queue`() throws {
+    let (local, remote) = (SocketPath(), SocketPath())
     let qemu = try QEMU(
       Machine.entropy(slot: 0) + Machine.nullBlock(slot: 1, bytes: 1 << 20)
-        + Machine.network(slot: 2, local: SocketPath().path, remote: SocketPath().path)
+        + Machine.network(slot: 2, local: local.path, remote: remote.path)
         + Machine.serial(slot: 3, ports: 4))
     for (slot, id) in [(0, 4), (1, 2), (2, 1), (3, 3)] as [(Int, UInt64)] {
       let base = VirtioSlot.address(slot)
@@ -27,6 +28,7 @@ import Virtio
       try qemu.write(.word, 0, at: base + Offset.queueSel)
       #expect(try qemu.read(.word, at: base + Offset.queueSizeMax) == 1024)
     }
+    withExtendedLifetime((local, remote)) {}
   }
 
   @Test func `a window without a device has id 0`() throws {
