@@ -48,6 +48,7 @@ _head:                          // the 64-byte header of arm64 Linux images
   msr spsel, #1                 // SP_EL0 is the guest's
   .endm
 
+  .section .text.machine_secondary, "ax"
   .globl machine_secondary
 machine_secondary:
   msr daifset, #0b1111
@@ -65,6 +66,8 @@ machine_secondary:
   mov x0, x19
   bl machine_core
   b .
+
+  .section .text.head, "ax"
 #endif
 
 _start:
@@ -234,6 +237,7 @@ build_tables:
 2:
   ret x9
 
+  .section .text.map, "ax"
 // Maps x2 up to x3 by blocks with attributes x4 in the level 2 table x1; stops at the end of the table.
 map_blocks:
   ubfx x7, x2, #21, #9
@@ -266,6 +270,7 @@ unmap_page:
   str xzr, [x5, x3, lsl #3]
   ret
 
+  .section .text.enable_mmu, "ax"
 enable_mmu:
   address x0, tables
   address x1, tables_end
@@ -276,6 +281,9 @@ enable_mmu:
   add x2, x2, #64
   cmp x2, x1
   b.lo 1b
+  b load_translation
+
+  .section .text.load_translation, "ax"
 load_translation:
   address x0, tables
   mov x2, #0xff00               // MAIR: 0 device nGnRnE, 1 write-back
@@ -297,6 +305,7 @@ load_translation:
   isb
   ret
 
+  .section .text.early_failure, "ax"
 // Writes the message at x0 to the UART, before anything is set up, and ends the run.
 early_failure:
   mov x2, x0
@@ -317,6 +326,8 @@ early_failure:
   .balign 8
 early_exit:
   .quad 0x20026, 1
+
+  .section .text.early_message, "ax"
 message_level:
 #ifdef MACHINE_EL2
   .asciz "vireo: this image needs EL2: start QEMU with -M virt,virtualization=on\n"

@@ -11,8 +11,14 @@
 #define FRAME_VECTOR 288
 #define CALLER_SIZE 592         // x0-x18, x29, x30, q0-q7, q16-q31, FPCR, FPSR, ELR, SPSR
 
-  .macro fatal index
+// Each vector is a section of its own: the linker script puts small functions behind those that leave room.
+  .macro vector index
+  .section .text.vector.\index, "ax"
   .balign 128
+  .endm
+
+  .macro fatal index
+  vector \index
   sub sp, sp, #FRAME_SIZE
   stp x0, x1, [sp]
   mov x0, #\index
@@ -21,7 +27,7 @@
 
   // From inside a handler: what failed may be its stack, so go on with the last one.
   .macro fatal_nested index
-  .balign 128
+  vector \index
   msr EL(tpidr), x0
   adrp x0, __fault_top
   add x0, x0, :lo12:__fault_top
@@ -171,9 +177,9 @@
   eret
   .endm
 
-  .section .text.vectors, "ax"
-  .globl vectors
+  vector 0
   .balign 2048
+  .globl vectors
 vectors:
 #ifdef MACHINE_EL2
   fatal_nested 0
@@ -182,24 +188,24 @@ vectors:
   fatal_nested 3
   fatal_nested 4
   fatal_nested 5
-  .balign 128
+  vector 6
   serve_interrupt
   fatal_nested 7
-  .balign 128
+  vector 8
   save_guest
   bl machine_guest_trap
   b resume_guest
   fatal_nested 9
-  .balign 128
+  vector 10
   save_guest
   bl machine_guest_interrupt
   b resume_guest
-  .balign 128
+  vector 11
   save_guest
   bl machine_guest_error
 #else
   fatal 0
-  .balign 128
+  vector 1
   b interrupt_entry
   fatal 2
   fatal 3
@@ -212,7 +218,6 @@ vectors:
   fatal 10
   fatal 11
 #endif
-  // There is room behind the short ones.
   fatal 12
   fatal 13
 #ifdef MACHINE_EL2
@@ -248,15 +253,16 @@ machine_enter_guest:
   isb
   b resume_guest
 #endif
-  .org vectors + 15 * 128      // not if one before was longer
+  vector 15
   sub sp, sp, #FRAME_SIZE
   stp x0, x1, [sp]
   mov x0, #15
+  .globl exception_entry
 exception_entry:
   report_exception
-  .org vectors + 16 * 128
 
 #ifndef MACHINE_EL2
+  .section .text.interrupt_entry, "ax"
 interrupt_entry:
   serve_interrupt
 #endif
