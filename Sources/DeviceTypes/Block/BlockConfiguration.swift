@@ -35,6 +35,9 @@ public struct BlockRangeLimits: Equatable, Sendable {
     self.rangeCount = rangeCount
     self.sectorAlignment = sectorAlignment
   }
+
+  /// Whether no request is possible within them, as where the feature was not agreed on.
+  var isNothing: Bool { sectorCount == 0 || rangeCount == 0 }
 }
 
 /// `struct virtio_blk_config`. Which fields mean something depends on the features.

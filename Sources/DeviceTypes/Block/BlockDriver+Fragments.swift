@@ -20,7 +20,7 @@ extension BlockQueues {
   // MARK: Data
 
   private mutating func submitData(_ index: Int, _ fragment: Int) -> Bool {
-    let (count, byteCount) = gather(index)
+    let (count, byteCount, isAll) = gather(index)
     let sectors = UInt64(byteCount / blockSectorByteCount)
     guard byteCount != 0 else {
       // Nothing to do; or pieces so small that not even a sector fits into one buffer.
@@ -40,8 +40,12 @@ extension BlockQueues {
         index, fragment, sector: sector, count: count, readableCount: isRead ? 0 : count,
         writableByteCount: isRead ? byteCount : 0)
     else { return false }
-    requests[index].sector += sectors
-    consume(index, byteCount)
+    if isAll {
+      endSubmission(index)
+    } else {
+      requests[index].sector += sectors
+      consume(index, byteCount)
+    }
     return true
   }
 
@@ -50,20 +54,22 @@ extension BlockQueues {
     sector <= sectorCount && count <= sectorCount - sector
   }
 
-  /// Puts the next data segments of a request into `segments`, from index 1 on: whole sectors in all.
-  private mutating func gather(_ index: Int) -> (count: Int, byteCount: UInt32) {
+  /// Puts the next data segments of a request into `segments`, from index 1 on: whole sectors in all, and
+  /// perhaps all that is left.
+  private mutating func gather(_ index: Int) -> (count: Int, byteCount: UInt32, isAll: Bool) {
     var item = requests[index].item
     var offset = requests[index].offset
     var count = 0
     var total: UInt32 = 0
-    while item < requests[index].itemCount, count < limits.segmentCount, total < Self.fragmentByteLimit {
-      let at = (index * listLimit + item) * 16
-      let length: UInt32 = lists.load(at: at + 8)
+    let itemCount = requests[index].itemCount
+    while item < itemCount, count < limits.segmentCount, total < Self.fragmentByteLimit {
+      let segment = segment(item, of: index)
+      let length = segment.byteCount
       let part = min(length - offset, min(limits.segmentByteCount, Self.fragmentByteLimit - total))
       if part != 0 {
         count += 1
         segments[count] = DMASegment(
-          deviceAddress: lists.load(UInt64.self, at: at) + UInt64(offset), byteCount: part)
+          deviceAddress: segment.deviceAddress &+ UInt64(offset), byteCount: part)
         total += part
         offset += part
       }
@@ -73,6 +79,7 @@ extension BlockQueues {
       }
     }
     var excess = total % blockSectorByteCount
+    let isAll = item == itemCount && excess == 0
     total -= excess
     while excess != 0 {
       let last = segments[count].byteCount
@@ -81,14 +88,14 @@ extension BlockQueues {
       excess -= cut
       if last == cut { count -= 1 }
     }
-    return (count, total)
+    return (count, total, isAll)
   }
 
   /// Moves past `byteCount` bytes of the list.
   private mutating func consume(_ index: Int, _ byteCount: UInt32) {
     var left = byteCount
     while requests[index].item < requests[index].itemCount {
-      let length: UInt32 = lists.load(at: (index * listLimit + requests[index].item) * 16 + 8)
+      let length = segment(requests[index].item, of: index).byteCount
       let part = min(length - requests[index].offset, left)
       left -= part
       requests[index].offset += part
@@ -107,17 +114,13 @@ extension BlockQueues {
   // MARK: Ranges, and requests without data
 
   private mutating func submitRanges(_ index: Int, _ fragment: Int) -> Bool {
-    let limit: BlockRangeLimits
-    switch requests[index].type {
-    case .discard: limit = limits.discard
-    case .writeZeroes: limit = limits.writeZeroes
-    default: limit = limits.secureErase
-    }
+    let limit = limits.ranges(of: requests[index].type)
     let at = fragment * Self.areaByteCount + Self.rangesOffset
     var item = requests[index].item
     var offset = requests[index].offset
     var count = 0
-    while item < requests[index].itemCount, count < min(Int(limit.rangeCount), Self.rangeLimit) {
+    let itemCount = requests[index].itemCount
+    while item < itemCount, count < min(Int(limit.rangeCount), Self.rangeLimit) {
       let list = (index * listLimit + item) * 16
       let sector = lists.load(UInt64.self, at: list) + UInt64(offset)
       let length: UInt32 = lists.load(at: list + 8)

@@ -44,6 +44,15 @@ struct BlockFragmentLimits {
   var discard = BlockRangeLimits()
   var writeZeroes = BlockRangeLimits()
   var secureErase = BlockRangeLimits()
+
+  /// Those of one type of request for ranges.
+  func ranges(of type: BlockRequestType) -> BlockRangeLimits {
+    switch type {
+    case .discard: discard
+    case .writeZeroes: writeZeroes
+    default: secureErase
+    }
+  }
 }
 
 /// Virtqueues and requests of a block driver.
@@ -132,6 +141,12 @@ struct BlockQueues: ~Copyable {
     lists.store(base, at: at)
     lists.store(length, at: at + 8)
     lists.store(flags, at: at + 12)
+  }
+
+  /// Item `item` of request `index`, as a piece of memory.
+  func segment(_ item: Int, of index: Int) -> DMASegment {
+    let at = (index * listLimit + item) * 16
+    return DMASegment(deviceAddress: lists.load(at: at), byteCount: lists.load(at: at + 8))
   }
 
   func token(_ index: Int) -> BlockToken {

@@ -19,9 +19,7 @@ extension BlockDriver where Registers: ~Copyable {
   public mutating func submitWrite(
     sector: UInt64, from segments: Span<DMASegment>, queue: Int = 0
   ) throws(BlockFailure) -> BlockToken? {
-    // §5.2.5: writes to such a device fail, so they are not sent.
-    if isReadOnly { throw .request(.readOnly) }
-    return try submitData(.write, sector, segments, queue)
+    try submitData(.write, sector, segments, queue)
   }
 
   private mutating func submitData(
@@ -42,8 +40,7 @@ extension BlockDriver where Registers: ~Copyable {
 
   /// Starts to make all writes stable that ended before. Throws `.unsupported` without FLUSH.
   public mutating func submitFlush(queue: Int = 0) throws(BlockFailure) -> BlockToken? {
-    guard features.contains(BlockFeature.flush) else { throw .request(.unsupported) }
-    return try submitPlain(.flush, queue)
+    try submitPlain(.flush, queue)
   }
 
   /// Asks for the name of the device: the response of the completion, padded with NUL.
@@ -53,8 +50,7 @@ extension BlockDriver where Registers: ~Copyable {
 
   /// Asks for the wear of the storage. Throws `.unsupported` without LIFETIME.
   public mutating func submitGetLifetime(queue: Int = 0) throws(BlockFailure) -> BlockToken? {
-    guard features.contains(BlockFeature.lifetime) else { throw .request(.unsupported) }
-    return try submitPlain(.getLifetime, queue)
+    try submitPlain(.getLifetime, queue)
   }
 
   private mutating func submitPlain(_ type: BlockRequestType, _ queue: Int) throws(BlockFailure)
@@ -71,32 +67,28 @@ extension BlockDriver where Registers: ~Copyable {
   public mutating func submitDiscard(
     _ ranges: Span<BlockRange>, queue: Int = 0
   ) throws(BlockFailure) -> BlockToken? {
-    try checkRanges(BlockFeature.discard, configuration.discard)
     // §5.2.6.1: `unmap` MUST be zero.
-    return try submitRanges(.discard, ranges, flags: 0, queue)
+    try submitRanges(.discard, ranges, flags: 0, queue)
   }
 
   /// Starts to zero sectors, with `unmap` where a range says so. As `submitDiscard`, with WRITE_ZEROES.
   public mutating func submitWriteZeroes(
     _ ranges: Span<BlockRange>, queue: Int = 0
   ) throws(BlockFailure) -> BlockToken? {
-    try checkRanges(BlockFeature.writeZeroes, configuration.writeZeroes)
-    return try submitRanges(.writeZeroes, ranges, flags: BlockRange.unmap, queue)
+    try submitRanges(.writeZeroes, ranges, flags: BlockRange.unmap, queue)
   }
 
   /// Starts to erase sectors beyond recovery. As `submitDiscard`, with SECURE_ERASE.
   public mutating func submitSecureErase(
     _ ranges: Span<BlockRange>, queue: Int = 0
   ) throws(BlockFailure) -> BlockToken? {
-    try checkRanges(BlockFeature.secureErase, configuration.secureErase)
-    return try submitRanges(.secureErase, ranges, flags: 0, queue)
+    try submitRanges(.secureErase, ranges, flags: 0, queue)
   }
 
   /// Sends `ranges`, of their flags only those in `flags`.
   private mutating func submitRanges(
     _ type: BlockRequestType, _ ranges: Span<BlockRange>, flags: UInt32, _ queue: Int
   ) throws(BlockFailure) -> BlockToken? {
-    if isReadOnly { throw .request(.readOnly) }
     for i in ranges.indices { try checkBounds(ranges[i].sector, UInt64(ranges[i].sectorCount)) }
     guard let index = try open(type, queue: queue, itemCount: ranges.count) else { return nil }
     for i in ranges.indices {

@@ -25,11 +25,7 @@ extension BlockDriver where Registers: ~Copyable {
   func segmentCount(of token: BlockToken) -> Int { queues.requests[token.index].itemCount }
 
   /// See `segmentCount`.
-  func segment(_ item: Int, of token: BlockToken) -> DMASegment {
-    let at = (token.index * queues.listLimit + item) * 16
-    return DMASegment(
-      deviceAddress: queues.lists.load(at: at), byteCount: queues.lists.load(at: at + 8))
-  }
+  func segment(_ item: Int, of token: BlockToken) -> DMASegment { queues.segment(item, of: token.index) }
 }
 
 extension BlockToken {

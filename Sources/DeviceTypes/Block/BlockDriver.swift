@@ -290,14 +290,29 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
 
   // MARK: Submission
 
-  /// Sets up a request; nil when there are as many as can be. `fill` follows, then `submit`.
+  /// Sets up a request; nil when there are as many as can be. `setItem` follows for each item, then `submit`.
   mutating func open(
-    _ type: BlockRequestType, sector: UInt64 = 0, queue: Int, itemCount: Int
+    _ type: BlockRequestType, sector: UInt64 = 0, queue: Int = 0, itemCount: Int
   ) throws(BlockFailure) -> Int? {
     precondition(queue >= 0 && queue < queueCount, "no such queue")
     try check()
+    try check(type)
     guard itemCount <= queues.listLimit else { throw .request(.unsupported) }
     return queues.open(type, sector: sector, queue: queue, itemCount: itemCount)
+  }
+
+  /// Whether the device takes requests of a type.
+  private func check(_ type: BlockRequestType) throws(BlockFailure) {
+    let isOffered =
+      switch type {
+      case .flush: features.contains(BlockFeature.flush)
+      case .getLifetime: features.contains(BlockFeature.lifetime)
+      case .discard, .writeZeroes, .secureErase: !queues.limits.ranges(of: type).isNothing
+      default: true
+      }
+    guard isOffered else { throw .request(.unsupported) }
+    // §5.2.5: such requests fail at a device that is read-only, so they are not sent.
+    if isReadOnly && type.changesData { throw .request(.readOnly) }
   }
 
   mutating func setItem(_ item: Int, of index: Int, base: UInt64, length: UInt32, flags: UInt32 = 0) {
@@ -314,13 +329,6 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   /// Whether sectors lie within the device (§5.2.6.1: MUST NOT reach beyond it).
   func checkBounds(_ sector: UInt64, _ count: UInt64) throws(BlockFailure) {
     guard queues.isWithin(sector, count) else { throw .request(.outOfRange) }
-  }
-
-  /// The limits of a request for ranges; fails as unsupported where there is nothing within them.
-  func checkRanges(_ feature: Features, _ limits: BlockRangeLimits) throws(BlockFailure) {
-    guard features.contains(feature), limits.sectorCount != 0, limits.rangeCount != 0 else {
-      throw .request(.unsupported)
-    }
   }
 
   /// Most segments or ranges in the list of a request.

@@ -61,6 +61,14 @@ public struct BlockRequestType: Equatable, Sendable {
   public static var writeZeroes: BlockRequestType { BlockRequestType(13) }
   /// VIRTIO_BLK_T_SECURE_ERASE (14): the contents of sectors shall be gone for good.
   public static var secureErase: BlockRequestType { BlockRequestType(14) }
+
+  /// Whether the contents of sectors are other ones after it.
+  var changesData: Bool {
+    switch self {
+    case .write, .discard, .writeZeroes, .secureErase: true
+    default: false
+    }
+  }
 }
 
 /// How a request ended (§5.2.6).

@@ -73,6 +73,7 @@ public struct DriverDisk<Registers: RegisterAccess & ~Copyable>: BlockBackend, ~
     for i in segments.indices { byteCount += UInt64(segments[i].byteCount) }
     guard byteCount % UInt64(blockSectorByteCount) == 0 else { throw .unsupported }
     try check(sector, byteCount / UInt64(blockSectorByteCount))
+    if byteCount == 0 { return .finished }
     let disk = unsafe disk
     return unsafe try disk.pointee.start(
       request, share: share, sector: firstSector + sector, segments, deviceOffset: deviceOffset)
@@ -186,7 +187,7 @@ extension BlockProperties {
 extension BlockRangeLimits {
   /// The same for sectors counted from `firstSector`; nil when nothing is possible within them.
   fileprivate func within(_ firstSector: UInt64) -> BlockRangeLimits? {
-    if sectorCount == 0 || rangeCount == 0 { return nil }
+    if isNothing { return nil }
     var limits = self
     if sectorAlignment == 0 || firstSector % UInt64(sectorAlignment) != 0 { limits.sectorAlignment = 0 }
     return limits

@@ -39,8 +39,6 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   /// The requests of each share: a bit for each, by the index of its token.
   private var shares = [8 of UInt32](repeating: 0)
   private var requests = [32 of SharedRequest](repeating: SharedRequest())
-  private var segments = [128 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
-  private var ranges = [16 of BlockRange](repeating: BlockRange(sector: 0, sectorCount: 0))
   /// Whether nothing has ended since `checkProgress`, and something was under way then.
   private var isSuspect = false
 
@@ -120,88 +118,66 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   mutating func start(
     _ request: SharedRequest, share: Int, sector: UInt64, _ list: Span<GuestRange>, deviceOffset: UInt64
   ) throws(BackendFault) -> BlockProgress {
-    if try isBusy(share) { return .busy }
-    guard list.count <= Self.segmentLimit else { throw .unsupported }
+    guard let index = try open(request, share, sector: sector, list.count) else { return .busy }
     for i in list.indices {
-      segments[i] = DMASegment(
-        deviceAddress: list[i].address &+ deviceOffset, byteCount: list[i].byteCount)
+      driver.setItem(
+        i, of: index, base: list[i].address &+ deviceOffset, length: list[i].byteCount)
     }
-    do throws(BlockFailure) {
-      let token = try submit(request.type, sector, list.count)
-      return try hold(request, token, share)
-    } catch {
-      throw BackendFault(error)
-    }
-  }
-
-  private mutating func submit(
-    _ type: BlockRequestType, _ sector: UInt64, _ count: Int
-  ) throws(BlockFailure) -> BlockToken? {
-    let used = segments.span.extracting(first: count)
-    return type == .read
-      ? try driver.submitRead(sector: sector, into: used) : try driver.submitWrite(sector: sector, from: used)
+    return try submit(request, index, share)
   }
 
   /// Starts a request of a share for ranges, which begin `firstSector` sectors into the hardware.
   mutating func start(
     _ request: SharedRequest, share: Int, _ list: Span<BlockRange>, firstSector: UInt64
   ) throws(BackendFault) -> BlockProgress {
-    if try isBusy(share) { return .busy }
-    guard list.count <= BlockRequest.rangeLimit else { throw .unsupported }
+    guard let index = try open(request, share, list.count) else { return .busy }
+    // §5.2.6.1: only write zeroes has a flag.
+    let known = request.type == .writeZeroes ? BlockRange.unmap : 0
     for i in list.indices {
-      ranges[i] = list[i]
-      ranges[i].sector += firstSector
+      driver.setItem(
+        i, of: index, base: list[i].sector + firstSector, length: list[i].sectorCount,
+        flags: list[i].flags & known)
     }
-    do throws(BlockFailure) {
-      let token = try submitRanges(request.type, list.count)
-      return try hold(request, token, share)
-    } catch {
-      throw BackendFault(error)
-    }
-  }
-
-  private mutating func submitRanges(_ type: BlockRequestType, _ count: Int) throws(BlockFailure)
-    -> BlockToken?
-  {
-    let used = ranges.span.extracting(first: count)
-    switch type {
-    case .discard: return try driver.submitDiscard(used)
-    case .writeZeroes: return try driver.submitWriteZeroes(used)
-    default: return try driver.submitSecureErase(used)
-    }
+    return try submit(request, index, share)
   }
 
   /// Starts a flush for a share.
   mutating func startFlush(_ request: SharedRequest, share: Int) throws(BackendFault) -> BlockProgress {
-    if try isBusy(share) { return .busy }
+    guard let index = try open(request, share, 0) else { return .busy }
+    return try submit(request, index, share)
+  }
+
+  /// A request of the driver for one of a share; nil when the share has its number of them.
+  @inline(never)
+  private mutating func open(
+    _ request: SharedRequest, _ share: Int, sector: UInt64 = 0, _ itemCount: Int
+  ) throws(BackendFault) -> Int? {
+    if isBroken { throw .inputOutput }
+    if shares[share].nonzeroBitCount >= requestLimit { return nil }
     do throws(BlockFailure) {
-      return try hold(request, try driver.submitFlush(), share)
+      return try driver.open(request.type, sector: sector, itemCount: itemCount)
     } catch {
       throw BackendFault(error)
     }
   }
 
-  private func isBusy(_ share: Int) throws(BackendFault) -> Bool {
-    if isBroken { throw .inputOutput }
-    return shares[share].nonzeroBitCount >= requestLimit
-  }
-
-  /// Remembers whose request the driver took.
-  private mutating func hold(
-    _ request: SharedRequest, _ token: BlockToken?, _ share: Int
-  ) throws(BlockFailure) -> BlockProgress {
-    guard let token else { return .busy }
+  /// Submits request `index` of the driver, and remembers whose it is.
+  @inline(never)
+  private mutating func submit(
+    _ request: SharedRequest, _ index: Int, _ share: Int
+  ) throws(BackendFault) -> BlockProgress {
+    let token = driver.submit(index)
     // What could not even be submitted has ended, and no interrupt will tell of it.
     if let completion = driver.completion(of: token) {
       switch completion.result {
       case .finished: return .finished
-      case .failed(let fault): throw .request(fault)
-      case .abandoned: throw .abandoned
+      case .failed(let fault): throw fault
+      case .abandoned: throw .inputOutput
       }
     }
-    requests[token.index] = request
-    requests[token.index].token = token
-    shares[share] |= 1 << UInt32(token.index)
+    requests[index] = request
+    requests[index].token = token
+    shares[share] |= 1 << UInt32(index)
     return .pending
   }
 
@@ -234,12 +210,8 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     var flush = request
     flush.type = .flush
     flush.needsFlush = false
-    do throws(BlockFailure) {
-      // The write has just left room for it.
-      return try hold(flush, try driver.submitFlush(), share) == .pending
-    } catch {
-      return false
-    }
+    // The write has just left room for it.
+    return (try? startFlush(flush, share: share)) == .pending
   }
 
   /// Request `tag` of a share is not wanted any more: it ends as soon as the hardware has let go of it.
