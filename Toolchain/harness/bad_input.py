@@ -1,10 +1,10 @@
 """Starts that cannot go well, and faults on purpose: each has to end soon, with a message that says why."""
 
-import json
 import os
 import re
 
 import machine
+from qmp import Control, ControlError
 
 SECONDS = 60
 TREE = 0x4400_0000  # where QEMU puts the device tree of an image with 128 MiB of RAM
@@ -75,8 +75,8 @@ class Patch:
                 "-qmp", f"unix:{qmp},server=on,wait=off"]
 
     def __call__(self, run):
-        qtest, qmp = (machine.connect(path) for path in self.sockets)
-        with qtest, qmp, qtest.makefile("rw") as memory, qmp.makefile("rw") as control:
+        control = Control(self.sockets[1])
+        with machine.connect(self.sockets[0]) as qtest, qtest.makefile("rw") as memory:
             tree = bytes.fromhex(self.ask(memory, f"read {TREE:#x} {TREE_BYTES:#x}").removeprefix("OK 0x"))
             if not tree.startswith(MAGIC):
                 raise PatchError(f"there is no device tree at {TREE:#x}")
@@ -87,19 +87,11 @@ class Patch:
                 if tree[start:start + 4096] != patched[start:start + 4096]:
                     part = patched[start:start + 4096]
                     self.ask(memory, f"write {TREE + start:#x} {len(part):#x} 0x{part.hex()}")
-            control.readline()  # the greeting
-            self.execute(control, "qmp_capabilities")
-            control.readline()  # its answer
-            self.execute(control, "cont")
             try:
-                control.readline()
-            except OSError:
+                control.execute("cont")
+            except ControlError:
                 pass  # the run has ended before QEMU could answer
-
-    @staticmethod
-    def execute(control, command):
-        control.write(json.dumps({"execute": command}) + "\n")
-        control.flush()
+            control.close()
 
     @staticmethod
     def ask(memory, command):

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -18,13 +19,15 @@ os.environ.setdefault("VIREO_IMAGE", "")
 import guests
 import guests_check
 import machine
-from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, DaemonMachine
+from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, Daemon, DaemonMachine
+from guest_machine import stop
 from guests_check import SHELL, Checks, require
+from vhost_front_end import BUFFER_BYTES, FrontEnd
 
-# Which bus the front end is on, and the ring format.
-RUNS = (("mmio", "split"), ("pci", "packed"))
+# Which bus the front end is on, the ring format, and who is behind the network.
+RUNS = (("mmio", "split", "qemu"), ("pci", "packed", "passt"))
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
-        "tap", "scmi", "privileges", "killed", "grown", "again", "ended")
+        "tap", "scmi", "console", "privileges", "plugged", "killed", "grown", "again", "ended")
 KILLS = 8
 
 
@@ -64,7 +67,7 @@ class DaemonChecks(Checks):
                 f"the network interface has the queues {listed}")
         for cpu in range(QUEUES):
             shell.check(f"taskset -c {cpu} dd if=/dev/vda2 of=/dev/null bs=64k count=16 iflag=direct")
-            shell.check(f"taskset -c {cpu} ping -c 3 -i 0.2 {self.site.address}")
+            shell.check(f"taskset -c {cpu} wget -q -O /dev/null {self.site.file(1)[0]}")
         return f"{QUEUES} each"
 
     def scmi(self):
@@ -100,6 +103,23 @@ class DaemonChecks(Checks):
         require(sent > 2000 * frames, f"{frames} frames of {sent} bytes: the guest cuts its segments itself")
         return ", ".join(rates)
 
+    def console(self):
+        """a console: bytes both ways between a front end and a terminal, also to the next that comes"""
+        folder = self.machine.folder
+        path = os.path.join(folder, "terminal")
+        daemon = Daemon(folder, "console", ["console", "--listen", path])
+        daemon.start()
+        try:
+            front_end = FrontEnd(daemon.socket, 2)
+            sent = 0
+            for _ in range(2):
+                sent += talk(path, *front_end.rings)
+            front_end.close()
+            require(daemon.end() == 0, "the daemon does not end well")
+        finally:
+            stop(daemon.process)
+        return f"{sent} bytes there, and back"
+
     def privileges(self):
         """the daemons have given up whatever they could"""
         for daemon in self.machine.daemons:
@@ -109,6 +129,29 @@ class DaemonChecks(Checks):
             for kind in ("CapEff", "CapPrm", "CapInh"):
                 require(int(status[kind], 16) == 0, f"{daemon.name} has the capabilities {status[kind]}")
         return ""
+
+    def plugged(self):
+        """memory is plugged while fio runs, the disk reads into it, and it is taken out again"""
+        if self.machine.bus != "pci":
+            return "not without PCI"
+        shell, mebibytes = self.first.shell, 512
+        before = [daemon.shared_bytes() for daemon in self.machine.daemons]
+        # What only user space has in it can be given back as a whole.
+        shell.check("echo online_movable >/sys/devices/system/memory/auto_online_blocks; "
+                    "insmod /run/modules/virtio_mem.ko")
+        begun = shell.begin(f"{SHELL}killed.sh 4")
+        self.machine.plug(mebibytes)
+        shell.expect(begun, 900)
+        for daemon, size in zip(self.machine.daemons, before):
+            require(daemon.shared_bytes() == size + (mebibytes << 20), f"{daemon.name} has not mapped it")
+        # More than fits into the memory that was there before.
+        shell.check("dd if=/dev/vda2 bs=480M count=1 iflag=direct,fullblock | cmp -n $((480 << 20)) - /dev/vda2")
+        begun = shell.begin(f"{SHELL}killed.sh 4")
+        self.machine.unplug()
+        shell.expect(begun, 900)
+        for daemon, size in zip(self.machine.daemons, before):
+            require(daemon.shared_bytes() == size, f"{daemon.name} still has it mapped")
+        return f"{mebibytes} MiB"
 
     def killed(self):
         """the daemon is killed while fio writes and reads: nothing acknowledged is lost, the guest goes on"""
@@ -162,6 +205,30 @@ def read(path):
         return file.read()
 
 
+def talk(path, receive, transmit):
+    """Sends random bytes through a console to a terminal and back; returns how many."""
+    content = random.Random(1).randbytes(300_000)
+    with socket.socket(socket.AF_UNIX) as terminal:
+        terminal.settimeout(60)
+        terminal.connect(path)
+        # This way first: what a console says before there is a terminal is lost.
+        for start in range(0, len(content), BUFFER_BYTES):
+            part, arrived = content[start:start + BUFFER_BYTES], b""
+            terminal.sendall(part)
+            while len(arrived) < len(part):
+                receive.offer()
+                arrived += receive.take()
+            require(arrived == part, "the guest got other bytes")
+        for start in range(0, len(content), BUFFER_BYTES):
+            part, arrived = content[start:start + BUFFER_BYTES], b""
+            transmit.offer(part)
+            transmit.take()
+            while len(arrived) < len(part):
+                arrived += terminal.recv(len(part))
+            require(arrived == part, "the terminal got other bytes")
+    return len(content)
+
+
 class Killer(threading.Thread):
     """Kills a daemon and starts it again, until it is told to stop."""
 
@@ -200,13 +267,13 @@ def main():
     started = time.monotonic()
     echo = (lambda name, line: print(f"    {name} | {line}", flush=True)) if options.verbose else None
     table = guests_check.Table()
-    for bus, rings in RUNS:
+    for bus, rings, gateway in RUNS:
         if options.rings in (None, rings):
-            print(f"\033[1mvirtio-{bus}, {rings} rings\033[0m", flush=True)
+            print(f"\033[1mvirtio-{bus}, {rings} rings, network of {gateway}\033[0m", flush=True)
             guests_check.run_rows(
                 lambda folder: DaemonMachine(
-                    parts, folder, bus=bus, rings=rings, scmi=parts.has_consumers and rings == "split",
-                    echo=echo),
+                    parts, folder, bus=bus, rings=rings, gateway=gateway,
+                    scmi=parts.has_consumers and rings == "split", echo=echo),
                 Sizes(), rings, options.only, table, DaemonChecks, ROWS)
     print(f"\n{table.passed} passed, {table.failed} failed ({time.monotonic() - started:.0f} s)", flush=True)
     return 0 if table.passed and not table.failed else 1

@@ -12,6 +12,7 @@ import machine
 from guest_console import GuestFailure
 from guest_machine import Guest, copy_disk, stop
 from machine import quoted
+from qmp import Control
 
 DAEMON = os.environ["VIREO_DAEMON"]
 START_SECONDS = 60
@@ -40,6 +41,11 @@ def can_make_interfaces():
     finally:
         os.close(tap)
     return True
+
+
+def plugged_bytes(control):
+    """What the guest has taken of each piece of memory that was plugged."""
+    return [found["data"]["size"] for found in control.execute("query-memory-devices")]
 
 
 class Daemon:
@@ -82,6 +88,16 @@ class Daemon:
             stop(self.process)
             raise GuestFailure(f"the daemon {self.name} does not end when it is asked to") from None
 
+    def shared_bytes(self):
+        """How much of the guest's memory it has mapped."""
+        total = 0
+        with open(f"/proc/{self.process.pid}/maps", encoding="utf-8") as file:
+            for line in file:
+                if "/memfd:memory-backend-memfd" in line:
+                    first, last = line.split()[0].split("-")
+                    total += int(last, 16) - int(first, 16)
+        return total
+
     @property
     def is_running(self):
         return self.process is not None and self.process.poll() is None
@@ -100,8 +116,8 @@ SCMI_NODE = """
 
 
 class DaemonMachine:
-    """One guest. `bus` is mmio or pci: which transport QEMU puts between the guest and the daemons. With
-    `scmi` the guest has an SCMI device, for which its kernel needs a driver.
+    """One guest. `bus` is mmio or pci: which transport QEMU puts between the guest and the daemons. `gateway`
+    is passt or qemu: whose user network the guest's interface leads to. With `scmi` the guest has an SCMI device, for which its kernel needs a driver.
 
     The root file system is QEMU's own: an emulated processor does not see that another process, such as our
     daemon, has written to memory that it has run code from, and would run the old code.
@@ -109,8 +125,9 @@ class DaemonMachine:
 
     has_switch = False
 
-    def __init__(self, parts, folder, bus="mmio", rings="packed", scmi=False, echo=None):
+    def __init__(self, parts, folder, bus="mmio", rings="packed", gateway="qemu", scmi=False, echo=None):
         self.folder, self.echo, self.bus = folder, echo, bus
+        self.gateway_kind = gateway
         self.features = f"packed={'on' if rings == 'packed' else 'off'}"
         disk = copy_disk(parts.disk, os.path.join(folder, "disk"))
         self.guests = [Guest("guest 0", disk, "virtio" if scmi else None)]
@@ -118,6 +135,7 @@ class DaemonMachine:
         self.kernel = parts.kernel
         self.initrd = parts.with_scripts(os.path.join(folder, "initrd"))
         self.console_path = os.path.join(folder, "console")
+        self.control_path = os.path.join(folder, "control")
         self.disk = Daemon(folder, "disk", ["block", "--file", disk, "--serial", "vireo-daemon",
                                             "--queues", str(QUEUES)])
         # QEMU's front ends for other devices take no notice of their ring options.
@@ -137,13 +155,15 @@ class DaemonMachine:
             self.daemons.append(self.scmi)
         self.process = None
         self.gateway = None
+        self.control = None
 
     def start(self):
-        self.gateway = self.run("gateway", self.gateway_command())
+        command = self.passt_command() if self.gateway_kind == "passt" else self.qemu_command()
+        self.gateway = self.run("gateway", command)
         end = time.monotonic() + START_SECONDS
         while not os.path.exists(self.outside):
-            if time.monotonic() > end:
-                raise GuestFailure("there is no gateway for the network")
+            if self.gateway.poll() is not None or time.monotonic() > end:
+                raise GuestFailure(f"there is no gateway for the network: {command[0]} does not start")
             time.sleep(0.01)
         for daemon in self.daemons:
             daemon.start()
@@ -154,6 +174,23 @@ class DaemonMachine:
         tree = ["-dtb", self.tree()] if self.scmi else []
         self.process = self.run("qemu", self.command() + tree)
         self.guests[0].attach(machine.connect(self.console_path, 60), self.echo)
+        self.control = Control(self.control_path)
+
+    def plug(self, mebibytes):
+        """Gives the guest more memory, on the PCI bus."""
+        self.control.execute("object-add", **{"qom-type": "memory-backend-memfd", "id": "more", "share": True,
+                                              "size": mebibytes << 20})
+        self.control.execute("device_add", driver="virtio-mem-pci", id="plugged", memdev="more", bus="outlet",
+                             **{"requested-size": mebibytes << 20})
+        self.control.wait(lambda control: plugged_bytes(control) == [mebibytes << 20], "the plugging")
+
+    def unplug(self):
+        """Takes that memory away again."""
+        self.control.execute("qom-set", path="plugged", property="requested-size", value=0)
+        self.control.wait(lambda control: plugged_bytes(control) == [0], "the guest's letting go of memory")
+        self.control.execute("device_del", id="plugged")
+        self.control.wait(lambda control: plugged_bytes(control) == [], "the unplugging")
+        self.control.execute("object-del", id="more")
 
     def run(self, name, command):
         with open(os.path.join(self.folder, name + ".log"), "ab") as log:
@@ -172,7 +209,17 @@ class DaemonMachine:
                        input=whole, text=True)
         return path + ".dtb"
 
-    def gateway_command(self):
+    def passt_command(self):
+        """Passt with the addresses of QEMU's user network."""
+        with open("/proc/net/route", encoding="ascii") as file:
+            ways_out = [line.split()[0] for line in file if line.split()[1] == "00000000"]
+        # It leaves nothing to others, not even the folder of its socket, unless it may stay who it is.
+        return ["passt", "--foreground", "--ipv4-only", "--socket", self.outside, "--address", "10.0.2.15",
+                "--netmask", "255.255.255.0", "--gateway", "10.0.2.2",
+                "--interface", ways_out[0] if ways_out else "lo",
+                "--runas", f"{os.getuid()}:{os.getgid()}"]
+
+    def qemu_command(self):
         """A QEMU without a machine: its user network, for whoever connects."""
         return [machine.QEMU, "-M", "none", "-nodefaults", "-display", "none", "-monitor", "none",
                 "-serial", "none", "-netdev", "user,id=user",
@@ -183,8 +230,11 @@ class DaemonMachine:
     def command(self):
         suffix = "-pci" if self.bus == "pci" else "-device"
         return [machine.QEMU, "-M", "virt,gic-version=3,memory-backend=memory", "-cpu", "cortex-a72",
-                "-smp", "2", "-m", "512M", "-object", "memory-backend-memfd,id=memory,size=512M,share=on",
+                "-smp", "2", "-m", "512M,maxmem=2G",
+                "-object", "memory-backend-memfd,id=memory,size=512M,share=on",
                 "-nodefaults", "-display", "none", "-monitor", "none",
+                "-qmp", f"unix:{quoted(self.control_path)},server=on,wait=off",
+                *(["-device", "pcie-root-port,id=outlet,chassis=1"] if self.bus == "pci" else []),
                 "-global", "virtio-mmio.force-legacy=false",
                 "-kernel", self.kernel, "-initrd", self.initrd,
                 "-append", "console=hvc0 vireo.guest=0 vireo.root=/dev/vdb1",
@@ -228,6 +278,8 @@ class DaemonMachine:
                 "-device", f"{model},chardev={name},{self.features}{options}"]
 
     def stop(self):
+        if self.control:
+            self.control.close()
         stop(self.process)
         stop(self.gateway)
         for daemon in self.daemons:

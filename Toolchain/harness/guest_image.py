@@ -25,7 +25,7 @@ OPTIONAL = ("crc32c_generic", "af_packet", "scmi_transport_virtio", "scmi_regula
             "fixed", "userspace_consumer", "leds_regulator", "virtual", "scmi_power_control", "scmi_hwmon",
             "arm_scmi_powercap")
 # What is put beside them, for those who want it: it changes how a guest runs, or finds nothing in some.
-LATER = ("scmi_cpufreq", "cpufreq_userspace", "pwm_clk", "scmi_iio", "sensor_trips")
+LATER = ("scmi_cpufreq", "cpufreq_userspace", "pwm_clk", "scmi_iio", "sensor_trips", "virtio_mem")
 PROGRAMS = {"bin/busybox": "usr/bin/busybox", "sbin/e2fsck": "usr/sbin/e2fsck.static"}
 DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3)}
 DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")

@@ -14,6 +14,7 @@ import truth
 from guest_console import GuestFailure
 from guest_control import ControlRows
 from guest_host_side import Site
+from qmp import ControlError
 
 SHELL = "sh /run/vireo/"
 PACKED_BIT, VERSION_BIT = 34, 32
@@ -354,7 +355,7 @@ def run_rows(make_machine, sizes, rings, only, table, kind=Checks, rows=ROWS):
                     begun = time.monotonic()
                 detail = getattr(checks, name)()
                 table.line(True, time.monotonic() - begun, text, detail)
-            except GuestFailure as failure:
+            except (GuestFailure, ControlError) as failure:
                 table.line(False, time.monotonic() - begun, text)
                 print(f"         {failure}", flush=True)
                 table.consoles(checks.machine)
