@@ -104,14 +104,14 @@ if board == nil && Context.environment["VIREO_QEMU"] != nil {
   ]
 }
 
-// The vhost-user daemon needs liburing: `Toolchain/build daemon` and `Toolchain/test` install it and set
-// VIREO_LIBURING.
+// The vhost-user daemon needs liburing and libseccomp: `Toolchain/build daemon` and `Toolchain/test` install
+// them and set VIREO_LIBURING.
 if board == nil && Context.environment["VIREO_LIBURING"] != nil {
   package.products.append(.executable(name: "vireo", targets: ["vireo"]))
   package.targets += [
     .target(
       name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
-      linkerSettings: [.linkedLibrary("uring")]),
+      linkerSettings: [.linkedLibrary("uring"), .linkedLibrary("seccomp")]),
     .target(
       name: "Host", dependencies: ["CLinux", "DeviceTypes", "SCMI", "Virtio", "Wire"],
       swiftSettings: hosted),

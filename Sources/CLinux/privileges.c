@@ -29,5 +29,6 @@ int clinux_drop_privileges(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
   int result = deny_file_system();
-  return result < 0 ? result : drop_capabilities();
+  if (result == 0) result = drop_capabilities();
+  return result < 0 ? result : clinux_limit_calls();
 }

@@ -40,6 +40,9 @@ final class ServedDevice {
     }
   }
 
+  /// The processor's time that the server has taken, in nanoseconds.
+  var processorTime: Int { thread.processorTime }
+
   /// Waits until the server has seen the end of its front end.
   func join() { thread.join() }
 }

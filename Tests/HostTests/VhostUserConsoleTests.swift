@@ -246,6 +246,27 @@ private struct Guest: ~Copyable {
     served.join()
   }
 
+  @Test(arguments: ringFeatureMatrix)
+  func `buffers that wait for input do not keep the server from its sleep`(_ features: Features) throws {
+    let place = SocketPath()
+    let path = place.path
+    let served = try Self.serve { try ConsoleStream(listeningAt: path) }
+    do {
+      var guest = try Guest(served.path, features)
+      let client = try Self.connect(path)
+      client.put([1])
+      #expect(try guest.read(1) == [1])
+      // The kick for this makes it look at the rings.
+      #expect(try guest.write([2]) == 1 && Self.read(client, 1) == [2])
+      usleep(50_000)
+      let before = served.processorTime
+      usleep(300_000)
+      let taken = served.processorTime - before
+      #expect(taken < 50_000_000, "\(taken) ns of 300 ms")
+    }
+    served.join()
+  }
+
   @Test func `what a client said before there was a driver, and left, arrives`() throws {
     let place = SocketPath()
     let path = place.path

@@ -23,6 +23,16 @@ public final class PeerThread {
     precondition(result == 0, "no thread")
   }
 
+  /// The processor's time that the body has taken, in nanoseconds. Only before `join()`.
+  public var processorTime: Int {
+    var clock = clockid_t()
+    var time = timespec()
+    // The thread is there until it is joined.
+    let isThere = unsafe pthread_getcpuclockid(thread, &clock) == 0 && clock_gettime(clock, &time) == 0
+    precondition(isThere, "no such thread")
+    return time.tv_sec * 1_000_000_000 + time.tv_nsec
+  }
+
   /// Waits until the body has returned.
   public func join() {
     if !isJoined { unsafe pthread_join(thread, nil) }

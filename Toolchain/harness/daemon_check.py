@@ -27,8 +27,9 @@ from vhost_front_end import BUFFER_BYTES, FrontEnd
 # Which bus the front end is on, the ring format, and who is behind the network.
 RUNS = (("mmio", "split", "qemu"), ("pci", "packed", "passt"))
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
-        "tap", "scmi", "console", "privileges", "plugged", "killed", "grown", "again", "ended")
+        "tap", "scmi", "console", "idle", "privileges", "plugged", "killed", "grown", "again", "ended")
 KILLS = 8
+IDLE_SECONDS = 3
 
 
 class Sizes(guests_check.Sizes):
@@ -120,12 +121,22 @@ class DaemonChecks(Checks):
             stop(daemon.process)
         return f"{sent} bytes there, and back"
 
+    def idle(self):
+        """the daemons sleep while the guest asks for nothing"""
+        before = [daemon.processor_seconds() for daemon in self.machine.daemons]
+        time.sleep(IDLE_SECONDS)
+        for daemon, seconds in zip(self.machine.daemons, before):
+            taken = daemon.processor_seconds() - seconds
+            require(taken <= IDLE_SECONDS / 10, f"{daemon.name} took {taken:.2f} of {IDLE_SECONDS} seconds")
+        return ""
+
     def privileges(self):
         """the daemons have given up whatever they could"""
         for daemon in self.machine.daemons:
             lines = read(f"/proc/{daemon.process.pid}/status").splitlines()
             status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
             require(status["NoNewPrivs"] == "1", f"{daemon.name} can get privileges")
+            require(status["Seccomp"] == "2", f"{daemon.name} can make every system call")
             for kind in ("CapEff", "CapPrm", "CapInh"):
                 require(int(status[kind], 16) == 0, f"{daemon.name} has the capabilities {status[kind]}")
         return ""
@@ -145,7 +156,8 @@ class DaemonChecks(Checks):
         for daemon, size in zip(self.machine.daemons, before):
             require(daemon.shared_bytes() == size + (mebibytes << 20), f"{daemon.name} has not mapped it")
         # More than fits into the memory that was there before.
-        shell.check("dd if=/dev/vda2 bs=480M count=1 iflag=direct,fullblock | cmp -n $((480 << 20)) - /dev/vda2")
+        read = "dd if=/dev/vda2 bs=480M count=1 iflag=direct,fullblock"
+        shell.check(f"{read} | cmp -n $((480 << 20)) - /dev/vda2")
         begun = shell.begin(f"{SHELL}killed.sh 4")
         self.machine.unplug()
         shell.expect(begun, 900)

@@ -88,6 +88,12 @@ class Daemon:
             stop(self.process)
             raise GuestFailure(f"the daemon {self.name} does not end when it is asked to") from None
 
+    def processor_seconds(self):
+        """What it has taken of a processor's time."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def shared_bytes(self):
         """How much of the guest's memory it has mapped."""
         total = 0
@@ -117,7 +123,8 @@ SCMI_NODE = """
 
 class DaemonMachine:
     """One guest. `bus` is mmio or pci: which transport QEMU puts between the guest and the daemons. `gateway`
-    is passt or qemu: whose user network the guest's interface leads to. With `scmi` the guest has an SCMI device, for which its kernel needs a driver.
+    is passt or qemu: whose user network the guest's interface leads to. With `scmi` the guest has an SCMI
+    device, for which its kernel needs a driver.
 
     The root file system is QEMU's own: an emulated processor does not see that another process, such as our
     daemon, has written to memory that it has run code from, and would run the old code.

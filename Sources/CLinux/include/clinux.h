@@ -178,8 +178,11 @@ int clinux_terminal_size(int fd, uint16_t *columns, uint16_t *rows);
 // MARK: Privileges
 
 /// Gives up what the process does not need once its files are open: all capabilities, new privileges by exec,
-/// core dumps with guest memory in them, and, where the kernel has Landlock, every further access to the file
-/// system. 0, or -errno of the first step that failed.
+/// core dumps with guest memory in them, where the kernel has Landlock every further access to the file
+/// system, and all system calls but those of a server. 0, or -errno of the first step that failed.
 int clinux_drop_privileges(void);
+
+/// The last of these steps: other system calls fail with EPERM from here on. 0, or -errno.
+int clinux_limit_calls(void);
 
 #endif

@@ -5,22 +5,41 @@ import Virtio
 extension VhostUserDevice where Device: ~Copyable {
   // MARK: Polling
 
-  /// Looks at the rings from here on, instead of being notified.
+  /// Looks at the rings from here on, instead of being notified; but not at those whose buffers wait for the
+  /// backend, as what a network interface may receive into.
   mutating func stopNotifications() {
-    for i in 0..<queueCount where works(i) { queues[i].stopNotifications() }
+    polledQueues = 0
+    for i in 0..<queueCount where works(i) && !queues[i].seesAvailable {
+      queues[i].stopNotifications()
+      polledQueues |= 1 << UInt64(i)
+      triedPositions[i] = nil
+    }
   }
 
   /// Waits for notifications again. True when there are buffers of which none will tell.
   mutating func startNotifications() -> Bool {
-    for i in 0..<queueCount where queues[i].startNotifications() { notify(i) }
+    for i in 0..<queueCount where isPolled(i) && queues[i].startNotifications() { notify(i) }
+    polledQueues = 0
     return pendingQueues != 0
   }
 
   /// Looks at the rings once. Whether there are buffers that `run()` will take.
   mutating func look() -> Bool {
-    for i in 0..<queueCount where works(i) && queues[i].seesAvailable { notify(i) }
+    for i in 0..<queueCount where isPolled(i) && queues[i].seesAvailable {
+      let position = queues[i].position
+      if triedPositions[i] == position {
+        // The last call took none: these wait for the backend too. One more call, for what may have come
+        // while nothing was notified.
+        _ = queues[i].startNotifications()
+        polledQueues &= ~(1 << UInt64(i))
+      }
+      triedPositions[i] = position
+      notify(i)
+    }
     return pendingQueues != 0
   }
+
+  private func isPolled(_ index: Int) -> Bool { polledQueues & (1 << UInt64(index)) != 0 && works(index) }
 
   // MARK: Configuration
 

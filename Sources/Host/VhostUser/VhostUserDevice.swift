@@ -19,6 +19,10 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   private var isRunning = false
   /// One bit a queue: buffers wait that no further notification will announce.
   var pendingQueues: UInt64 = 0
+  /// One bit a queue: it is looked at instead of notified.
+  var polledQueues: UInt64 = 0
+  /// Where a polled queue stood when it was last served for what a look saw.
+  var triedPositions = [queueCount of RingPosition?](repeating: nil)
   /// Why the device stopped, until the next reset.
   private(set) var fault: DriverFault?
   /// Where the rings stand, for the process after this one; nil when the front end keeps no record.

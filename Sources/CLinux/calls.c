@@ -1,0 +1,65 @@
+// Which system calls a server may still make once its files are open. What is not listed fails with EPERM.
+
+#include "clinux.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+static const int allowed[] = {
+    // Data, of files, eventfds, taps, sockets and terminals.
+    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64), SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(io_uring_enter), SCMP_SYS(getrandom),
+    // Connections and their descriptors.
+    SCMP_SYS(accept4), SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(close), SCMP_SYS(fcntl),
+    SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
+    // The record of the rings, which a front end keeps.
+    SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
+    // Waiting.
+    SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(poll), SCMP_SYS(ppoll),
+    SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+    // Memory: what is mapped is never executable, see below.
+    SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+    // Signals and the end, also by abort().
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(gettid),
+    SCMP_SYS(getpid), SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+
+// Nothing can be pushed into the terminal of the caller, for one.
+static const unsigned long allowed_ioctls[] = {TUNSETOFFLOAD, TIOCGWINSZ, BLKGETSIZE64};
+
+static int add_rules(scmp_filter_ctx filter) {
+  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+    // A call that this architecture does not have is not one to allow.
+    if (allowed[i] < 0) continue;
+    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (result < 0) return result;
+  }
+  for (size_t i = 0; i < sizeof allowed_ioctls / sizeof allowed_ioctls[0]; i++) {
+    struct scmp_arg_cmp is_this = {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = allowed_ioctls[i]};
+    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, is_this);
+    if (result < 0) return result;
+  }
+  struct scmp_arg_cmp not_executable = {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC};
+  int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, not_executable);
+  if (result < 0) return result;
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable);
+}
+
+int clinux_limit_calls(void) {
+  // A kernel without such filters.
+  if (prctl(PR_GET_SECCOMP) < 0) return 0;
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+  if (filter == NULL) return -ENOMEM;
+  int result = add_rules(filter);
+  if (result == 0) result = seccomp_load(filter);
+  seccomp_release(filter);
+  return result;
+}
