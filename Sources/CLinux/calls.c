@@ -32,8 +32,14 @@ static const int allowed[] = {
     SCMP_SYS(getpid), SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
-// Nothing can be pushed into the terminal of the caller, for one.
-static const unsigned long allowed_ioctls[] = {TUNSETOFFLOAD, TIOCGWINSZ, BLKGETSIZE64};
+// The C library's headers name these, but not the structure of which they are made, of 44 bytes.
+#define TCGETS2_NUMBER _IOC(_IOC_READ, 'T', 0x2a, 44)
+#define TCSETS2_NUMBER _IOC(_IOC_WRITE, 'T', 0x2b, 44)
+
+// A terminal gets its settings back in the end, but nothing can be pushed into it, for one.
+static const unsigned long allowed_ioctls[] = {
+    TUNSETOFFLOAD, BLKGETSIZE64, TIOCGWINSZ, TCGETS, TCSETS, TCGETS2_NUMBER, TCSETS2_NUMBER,
+};
 
 static int add_rules(scmp_filter_ctx filter) {
   for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {

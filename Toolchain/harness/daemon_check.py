@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import termios
 import threading
 import time
 
@@ -27,7 +28,8 @@ from vhost_front_end import BUFFER_BYTES, FrontEnd
 # Which bus the front end is on, the ring format, and who is behind the network.
 RUNS = (("mmio", "split", "qemu"), ("pci", "packed", "passt"))
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
-        "tap", "scmi", "console", "idle", "privileges", "plugged", "killed", "grown", "again", "ended")
+        "tap", "scmi", "console", "terminal", "idle", "privileges", "plugged", "killed", "grown", "again",
+        "ended")
 KILLS = 8
 IDLE_SECONDS = 3
 
@@ -120,6 +122,24 @@ class DaemonChecks(Checks):
         finally:
             stop(daemon.process)
         return f"{sent} bytes there, and back"
+
+    def terminal(self):
+        """a console on standard input and output: the terminal is as before when the daemon has ended"""
+        ours, theirs = os.openpty()
+        try:
+            before = termios.tcgetattr(theirs)
+            daemon = Daemon(self.machine.folder, "stdio", ["console"], terminal=theirs)
+            daemon.start()
+            try:
+                require(termios.tcgetattr(theirs) != before, "the terminal is not in raw mode")
+                require(daemon.end() == 0, "the daemon does not end well")
+            finally:
+                stop(daemon.process)
+            require(termios.tcgetattr(theirs) == before, "the terminal is left as the daemon wanted it")
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        return ""
 
     def idle(self):
         """the daemons sleep while the guest asks for nothing"""

@@ -49,10 +49,12 @@ def plugged_bytes(control):
 
 
 class Daemon:
-    """One process that serves one device, and can be killed and started again."""
+    """One process that serves one device, and can be killed and started again. `terminal` is its standard
+    input and output, if it has one."""
 
-    def __init__(self, folder, name, arguments):
+    def __init__(self, folder, name, arguments, terminal=None):
         self.name = name
+        self.terminal = terminal
         self.socket = os.path.join(folder, name + ".socket")
         self.log = os.path.join(folder, name + ".log")
         self.command = [DAEMON, "vhost-user", *arguments, "--socket", self.socket, "--verbose"]
@@ -61,7 +63,8 @@ class Daemon:
     def start(self):
         begun = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdin=self.terminal or subprocess.DEVNULL,
+                                            stdout=self.terminal or log, stderr=log)
         end = time.monotonic() + START_SECONDS
         while b"listening at" not in self.said(begun):
             if self.process.poll() is not None or time.monotonic() > end:
