@@ -73,6 +73,10 @@ class DaemonChecks(Checks):
             shell.check(f"taskset -c {cpu} wget -q -O /dev/null {self.site.file(1)[0]}")
         return f"{QUEUES} each"
 
+    def download(self):
+        """a file from outside, with the right SHA-256"""
+        return f"{super().download()}, by way of {self.machine.gateway_kind}"
+
     def scmi(self):
         """Linux's SCMI core probes the platform, and its drivers read clocks and sensors of the board"""
         if not self.machine.scmi:
@@ -301,7 +305,7 @@ def main():
     table = guests_check.Table()
     for bus, rings, gateway in RUNS:
         if options.rings in (None, rings):
-            print(f"\033[1mvirtio-{bus}, {rings} rings, network of {gateway}\033[0m", flush=True)
+            print(f"\033[1mvirtio-{bus}, {rings} rings\033[0m", flush=True)
             guests_check.run_rows(
                 lambda folder: DaemonMachine(
                     parts, folder, bus=bus, rings=rings, gateway=gateway,

@@ -168,13 +168,7 @@ class DaemonMachine:
         self.control = None
 
     def start(self):
-        command = self.passt_command() if self.gateway_kind == "passt" else self.qemu_command()
-        self.gateway = self.run("gateway", command)
-        end = time.monotonic() + START_SECONDS
-        while not os.path.exists(self.outside):
-            if self.gateway.poll() is not None or time.monotonic() > end:
-                raise GuestFailure(f"there is no gateway for the network: {command[0]} does not start")
-            time.sleep(0.01)
+        self.start_gateway()
         for daemon in self.daemons:
             daemon.start()
         if self.tap:
@@ -185,6 +179,23 @@ class DaemonMachine:
         self.process = self.run("qemu", self.command() + tree)
         self.guests[0].attach(machine.connect(self.console_path, 60), self.echo)
         self.control = Control(self.control_path)
+
+    def start_gateway(self):
+        """Passt wants a user namespace of its own, which not every machine lets it have."""
+        if self.gateway_kind == "passt" and not self.runs_gateway(self.passt_command()):
+            self.gateway_kind = "qemu, as passt does not start"
+        if self.gateway_kind != "passt" and not self.runs_gateway(self.qemu_command()):
+            raise GuestFailure("there is no gateway for the network")
+
+    def runs_gateway(self, command):
+        self.gateway = self.run("gateway", command)
+        end = time.monotonic() + START_SECONDS
+        while not os.path.exists(self.outside):
+            if self.gateway.poll() is not None or time.monotonic() > end:
+                stop(self.gateway)
+                return False
+            time.sleep(0.01)
+        return True
 
     def plug(self, mebibytes):
         """Gives the guest more memory, on the PCI bus."""

@@ -42,7 +42,7 @@ class Control:
             raise ControlError(f"QEMU did not answer {command}")
         return json.loads(line)
 
-    def wait(self, condition, what, seconds=120):
+    def wait(self, condition, what, seconds=300):
         """Waits until `condition` of this connection is true."""
         end = time.monotonic() + seconds
         while not condition(self):
