@@ -50,31 +50,33 @@ struct TCPSegments {
       case .partial(let start, 16) = packet.offload.checksum
     else { return nil }
     isIPv6 = segmentation.kind == .tcp6
-    let head = packet.head
-    network = Ethernet.headerByteCount(head)
+    network = Ethernet.headerByteCount(packet.head)
+    // Not of `head`: a load from that may copy all of it.
+    let bytes = packet.head.bytes
     transport = Int(start)
     segmentSize = Int(segmentation.segmentSize)
-    let type: UInt16 = head.load(at: network - 2)
+    let type = bytes.field(UInt16.self, at: network - 2)
     let networkByteCount = transport - network
     guard transport + 20 <= packet.headByteCount else { return nil }
     if isIPv6 {
-      guard type == 0xdd86, networkByteCount >= 40, head[network] >> 4 == 6,
-        networkByteCount != 40 || head[network + 6] == 6
+      guard type == 0xdd86, networkByteCount >= 40, bytes.field(UInt8.self, at: network) >> 4 == 6,
+        networkByteCount != 40 || bytes.field(UInt8.self, at: network + 6) == 6
       else { return nil }
     } else {
       // No fragment, of TCP.
-      guard type == 0x0008, networkByteCount >= 20, head[network] >> 4 == 4,
-        Int(head[network] & 0xf) * 4 == networkByteCount, head[network + 6] & 0x3f == 0,
-        head[network + 7] == 0, head[network + 9] == 6
+      guard type == 0x0008, networkByteCount >= 20, bytes.field(UInt8.self, at: network) >> 4 == 4,
+        Int(bytes.field(UInt8.self, at: network) & 0xf) * 4 == networkByteCount,
+        bytes.field(UInt8.self, at: network + 6) & 0x3f == 0,
+        bytes.field(UInt8.self, at: network + 7) == 0, bytes.field(UInt8.self, at: network + 9) == 6
       else { return nil }
     }
-    let transportByteCount = Int(head[transport + 12] >> 4) * 4
+    let transportByteCount = Int(bytes.field(UInt8.self, at: transport + 12) >> 4) * 4
     headerByteCount = transport + transportByteCount
     guard transportByteCount >= 20, headerByteCount <= packet.headByteCount else { return nil }
     payloadByteCount = packet.byteCount - headerByteCount
-    identification = isIPv6 ? 0 : head.load(UInt16.self, at: network + 4).byteSwapped
-    sequence = head.load(UInt32.self, at: transport + 4).byteSwapped
-    flags = head[transport + 13]
+    identification = isIPv6 ? 0 : bytes.field(UInt16.self, at: network + 4).byteSwapped
+    sequence = bytes.field(UInt32.self, at: transport + 4).byteSwapped
+    flags = bytes.field(UInt8.self, at: transport + 13)
     guard count <= NetworkFinishing.frameLimit else { return nil }
   }
 }
