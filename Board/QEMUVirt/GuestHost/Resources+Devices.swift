@@ -9,7 +9,7 @@ import SCMI
 extension GuestResources {
   var clockCount: Int { 2 + guestCount }
 
-  func clock(_ clock: ClockID) -> ClockDescription {
+  mutating func clock(_ clock: ClockID) -> ClockDescription {
     guard clock.index > ResourceTable.entropySource else {
       return ClockDescription(rates: .list(count: 1), enableLatencyMicroseconds: 10)
     }
@@ -18,7 +18,7 @@ extension GuestResources {
       enableLatencyMicroseconds: 10)
   }
 
-  func name(of clock: ClockID) -> SCMIName {
+  mutating func name(of clock: ClockID) -> SCMIName {
     switch clock.index {
     case ResourceTable.counter: SCMIName("system-counter")
     case ResourceTable.entropySource: SCMIName("entropy-source")
@@ -26,9 +26,9 @@ extension GuestResources {
     }
   }
 
-  func supportedRate(_ index: Int, of clock: ClockID) -> UInt64 { Clock.ticksPerSecond }
+  mutating func supportedRate(_ index: Int, of clock: ClockID) -> UInt64 { Clock.ticksPerSecond }
 
-  func rate(of clock: ClockID) throws(SCMIStatus) -> UInt64 {
+  mutating func rate(of clock: ClockID) throws(SCMIStatus) -> UInt64 {
     clock.index > ResourceTable.entropySource ? guests[clock.index - 2].realTime.rate : Clock.ticksPerSecond
   }
 
@@ -39,7 +39,7 @@ extension GuestResources {
     return .finished
   }
 
-  func isEnabled(_ clock: ClockID) throws(SCMIStatus) -> Bool {
+  mutating func isEnabled(_ clock: ClockID) throws(SCMIStatus) -> Bool {
     switch clock.index {
     case ResourceTable.counter: true
     case ResourceTable.entropySource: isSourceOn
@@ -69,14 +69,14 @@ extension GuestResources {
 
 extension GuestResources {
   var powerDomainCount: Int { guestCount * ResourceTable.domains }
-  func powerDomain(_ domain: PowerDomainID) -> PowerDomainDescription { PowerDomainDescription() }
-  func name(of domain: PowerDomainID) -> SCMIName { deviceName(domain.index) }
+  mutating func powerDomain(_ domain: PowerDomainID) -> PowerDomainDescription { PowerDomainDescription() }
+  mutating func name(of domain: PowerDomainID) -> SCMIName { deviceName(domain.index) }
 
   private func deviceName(_ index: Int) -> SCMIName {
     index % ResourceTable.domains == ResourceTable.entropy ? SCMIName("entropy") : SCMIName("real-time")
   }
 
-  func isOn(_ domain: PowerDomainID) throws(SCMIStatus) -> Bool {
+  mutating func isOn(_ domain: PowerDomainID) throws(SCMIStatus) -> Bool {
     let guest = domain.index / ResourceTable.domains
     return domain.index % ResourceTable.domains == ResourceTable.entropy
       ? guests[guest].isEntropyPowered : guests[guest].realTime.isPowered
@@ -99,10 +99,10 @@ extension GuestResources {
 
 extension GuestResources {
   var resetDomainCount: Int { guestCount * ResourceTable.domains }
-  func resetDomain(_ domain: ResetDomainID) -> ResetDomainDescription {
+  mutating func resetDomain(_ domain: ResetDomainID) -> ResetDomainDescription {
     ResetDomainDescription(latencyMicroseconds: 10)
   }
-  func name(of domain: ResetDomainID) -> SCMIName { deviceName(domain.index) }
+  mutating func name(of domain: ResetDomainID) -> SCMIName { deviceName(domain.index) }
 
   mutating func reset(
     _ domain: ResetDomainID, _ state: UInt32, operation: OperationID?

@@ -7,19 +7,19 @@ extension GuestResources {
   var pinGroupCount: Int { guestCount }
   var pinFunctionCount: Int { guestCount * 2 }
 
-  func name(of pin: PinID) -> SCMIName { pin.index & 1 == 0 ? SCMIName("P0") : SCMIName("P1") }
-  func name(of group: PinGroupID) -> SCMIName { SCMIName("peripherals") }
-  func name(of function: PinFunctionID) -> SCMIName {
+  mutating func name(of pin: PinID) -> SCMIName { pin.index & 1 == 0 ? SCMIName("P0") : SCMIName("P1") }
+  mutating func name(of group: PinGroupID) -> SCMIName { SCMIName("peripherals") }
+  mutating func name(of function: PinFunctionID) -> SCMIName {
     isSupply(function) ? SCMIName("supply") : SCMIName("gpio")
   }
   private func isSupply(_ function: PinFunctionID) -> Bool { function.index & 1 != 0 }
 
-  func pinCount(of group: PinGroupID) -> Int { 2 }
-  func pin(_ index: Int, of group: PinGroupID) -> PinID { PinID(group.index * 2 + index) }
-  func function(_ function: PinFunctionID) -> PinFunctionDescription {
+  mutating func pinCount(of group: PinGroupID) -> Int { 2 }
+  mutating func pin(_ index: Int, of group: PinGroupID) -> PinID { PinID(group.index * 2 + index) }
+  mutating func function(_ function: PinFunctionID) -> PinFunctionDescription {
     PinFunctionDescription(count: 1, isGPIO: !isSupply(function))
   }
-  func group(_ index: Int, of function: PinFunctionID) -> PinGroupID { PinGroupID(function.index / 2) }
+  mutating func group(_ index: Int, of function: PinFunctionID) -> PinGroupID { PinGroupID(function.index / 2) }
 
   private func guest(_ target: PinTarget) -> Int {
     switch target {
@@ -29,7 +29,7 @@ extension GuestResources {
   }
 
   /// Of the group alone.
-  func selectedFunction(of target: PinTarget) throws(SCMIStatus) -> PinFunctionID? {
+  mutating func selectedFunction(of target: PinTarget) throws(SCMIStatus) -> PinFunctionID? {
     guard case .group(let group) = target else { return nil }
     return PinFunctionID(group.index * 2 + (guests[group.index].arePinsSupply ? 1 : 0))
   }
@@ -39,11 +39,11 @@ extension GuestResources {
 
   /// One for all: how much current they give, in milliamperes.
   private static var driveStrength: UInt8 { 10 }
-  func settingCount(of target: PinTarget) -> Int { 1 }
-  func setting(_ index: Int, of target: PinTarget) throws(SCMIStatus) -> PinSetting {
+  mutating func settingCount(of target: PinTarget) -> Int { 1 }
+  mutating func setting(_ index: Int, of target: PinTarget) throws(SCMIStatus) -> PinSetting {
     PinSetting(type: Self.driveStrength, value: guests[guest(target)].milliamperes)
   }
-  func supports(_ setting: PinSetting, of target: PinTarget) -> Bool {
+  mutating func supports(_ setting: PinSetting, of target: PinTarget) -> Bool {
     setting.type == Self.driveStrength && setting.value >= 2 && setting.value <= 12
   }
   mutating func set(_ setting: PinSetting, of target: PinTarget) throws(SCMIStatus) {

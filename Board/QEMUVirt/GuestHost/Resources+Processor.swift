@@ -8,20 +8,20 @@ extension GuestResources {
   var performanceDomainCount: Int { guestCount }
   var performancePowerUnit: PowerUnit { .milliwatts }
 
-  func performanceDomain(_ domain: PerformanceDomainID) -> PerformanceDomainDescription {
+  mutating func performanceDomain(_ domain: PerformanceDomainID) -> PerformanceDomainDescription {
     let highest = ProcessorModel.megahertz(ProcessorModel.levelCount - 1)
     return PerformanceDomainDescription(
       levelCount: ProcessorModel.levelCount, sustainedFrequencyKilohertz: highest * 1000,
       sustainedLevel: highest)
   }
-  func name(of domain: PerformanceDomainID) -> SCMIName { SCMIName("cores") }
-  func level(_ index: Int, of domain: PerformanceDomainID) -> PerformanceLevel {
+  mutating func name(of domain: PerformanceDomainID) -> SCMIName { SCMIName("cores") }
+  mutating func level(_ index: Int, of domain: PerformanceDomainID) -> PerformanceLevel {
     let megahertz = ProcessorModel.megahertz(index)
     return PerformanceLevel(
       value: megahertz, power: ProcessorModel.milliwatts(index), latencyMicroseconds: 100,
       frequencyKilohertz: megahertz * 1000)
   }
-  func level(of domain: PerformanceDomainID) throws(SCMIStatus) -> Int {
+  mutating func level(of domain: PerformanceDomainID) throws(SCMIStatus) -> Int {
     guests[domain.index].processor.level
   }
   mutating func setLevel(_ index: Int, of domain: PerformanceDomainID) throws(SCMIStatus) {
@@ -39,24 +39,24 @@ extension GuestResources {
     domain.index % ResourceTable.domains == ResourceTable.processor
   }
 
-  func voltageDomain(_ domain: VoltageDomainID) -> VoltageDomainDescription {
+  mutating func voltageDomain(_ domain: VoltageDomainID) -> VoltageDomainDescription {
     guard isProcessor(domain) else { return VoltageDomainDescription(levels: .list(count: 2)) }
     return VoltageDomainDescription(
       levels: .range(
         lowest: ProcessorModel.lowestVoltage, highest: ProcessorModel.highestVoltage,
         step: ProcessorModel.voltageStep))
   }
-  func name(of domain: VoltageDomainID) -> SCMIName {
+  mutating func name(of domain: VoltageDomainID) -> SCMIName {
     isProcessor(domain) ? SCMIName("vdd-cores") : SCMIName("vdd-peripherals")
   }
-  func supportedLevel(_ index: Int, of domain: VoltageDomainID) -> Int32 {
+  mutating func supportedLevel(_ index: Int, of domain: VoltageDomainID) -> Int32 {
     index == 0 ? 1_800_000 : 3_300_000
   }
   /// The cores' voltage is always on.
-  func supportsMode(_ mode: UInt32, of domain: VoltageDomainID) -> Bool {
+  mutating func supportsMode(_ mode: UInt32, of domain: VoltageDomainID) -> Bool {
     mode == VoltageMessage.on || mode == VoltageMessage.off && !isProcessor(domain)
   }
-  func mode(of domain: VoltageDomainID) throws(SCMIStatus) -> UInt32 {
+  mutating func mode(of domain: VoltageDomainID) throws(SCMIStatus) -> UInt32 {
     isProcessor(domain) || guests[domain.index / ResourceTable.domains].arePeripheralsOn
       ? VoltageMessage.on : VoltageMessage.off
   }
@@ -65,7 +65,7 @@ extension GuestResources {
     if isProcessor(domain) { return }
     guests[domain.index / ResourceTable.domains].arePeripheralsOn = mode == VoltageMessage.on
   }
-  func level(of domain: VoltageDomainID) throws(SCMIStatus) -> Int32 {
+  mutating func level(of domain: VoltageDomainID) throws(SCMIStatus) -> Int32 {
     let guest = guests[domain.index / ResourceTable.domains]
     return isProcessor(domain) ? guest.processor.microvolts : guest.peripheralMicrovolts
   }
@@ -97,13 +97,13 @@ extension GuestResources {
 extension GuestResources {
   var powercapDomainCount: Int { guestCount }
 
-  func powercapDomain(_ domain: PowercapDomainID) -> PowercapDomainDescription {
+  mutating func powercapDomain(_ domain: PowercapDomainID) -> PowercapDomainDescription {
     PowercapDomainDescription(
       interval: Adjustment(lowest: 100_000, highest: 1_000_000, step: 100_000),
       cap: Adjustment(lowest: 100, highest: 2000), sustainablePower: 1600, unit: .milliwatts)
   }
-  func name(of domain: PowercapDomainID) -> SCMIName { SCMIName("cores") }
-  func cap(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 { guests[domain.index].processor.cap }
+  mutating func name(of domain: PowercapDomainID) -> SCMIName { SCMIName("cores") }
+  mutating func cap(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 { guests[domain.index].processor.cap }
   mutating func setCap(
     _ cap: UInt32, of domain: PowercapDomainID, operation: OperationID?
   ) throws(SCMIStatus) -> Progress {
@@ -111,7 +111,7 @@ extension GuestResources {
     note(domain.index)
     return .finished
   }
-  func interval(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 {
+  mutating func interval(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 {
     guests[domain.index].processor.capInterval
   }
   mutating func setInterval(_ interval: UInt32, of domain: PowercapDomainID) throws(SCMIStatus) {

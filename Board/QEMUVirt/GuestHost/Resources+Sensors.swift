@@ -17,7 +17,7 @@ extension GuestResources {
     return (index / ResourceTable.guestSensors, which)
   }
 
-  func sensor(_ sensor: SensorID) -> SensorDescription {
+  mutating func sensor(_ sensor: SensorID) -> SensorDescription {
     // Units as they are sent: 2 degrees Celsius, 5 volts, 7 watts, 20 hertz, 21 seconds.
     switch place(sensor)?.which {
     case .temperature:
@@ -37,7 +37,7 @@ extension GuestResources {
     }
   }
 
-  func name(of sensor: SensorID) -> SCMIName {
+  mutating func name(of sensor: SensorID) -> SCMIName {
     switch place(sensor)?.which {
     case .temperature: SCMIName("temperature")
     case .power: SCMIName("power")
@@ -77,12 +77,12 @@ extension GuestResources {
 // MARK: Tremor: an accelerometer on the board, which shakes with the work of the cores
 
 extension GuestResources {
-  func axis(_ index: Int, of sensor: SensorID) -> SensorQuantity {
+  mutating func axis(_ index: Int, of sensor: SensorID) -> SensorQuantity {
     // 89: metres per second squared.
     SensorQuantity(
       type: 89, exponent: -3, resolutionExponent: -3, lowest: -20_000, highest: 20_000)
   }
-  func axisName(_ index: Int, of sensor: SensorID) -> SCMIName {
+  mutating func axisName(_ index: Int, of sensor: SensorID) -> SCMIName {
     switch index {
     case 0: SCMIName("tremor_X")
     case 1: SCMIName("tremor_Y")
@@ -111,7 +111,7 @@ extension GuestResources {
     return true
   }
 
-  func isEnabled(_ sensor: SensorID) throws(SCMIStatus) -> Bool {
+  mutating func isEnabled(_ sensor: SensorID) throws(SCMIStatus) -> Bool {
     guard let (guest, which) = place(sensor), which == .tremor else { return true }
     return guests[guest].isTremorOn
   }
@@ -119,14 +119,14 @@ extension GuestResources {
     guard let (guest, which) = place(sensor), which == .tremor else { return }
     guests[guest].isTremorOn = isEnabled
   }
-  func updateInterval(_ index: Int, of sensor: SensorID) -> UpdateInterval {
+  mutating func updateInterval(_ index: Int, of sensor: SensorID) -> UpdateInterval {
     switch index {
     case 0: UpdateInterval(100, exponent: -3)
     case 1: UpdateInterval(1, exponent: 0)
     default: UpdateInterval(2, exponent: 0)
     }
   }
-  func currentInterval(of sensor: SensorID) throws(SCMIStatus) -> Int {
+  mutating func currentInterval(of sensor: SensorID) throws(SCMIStatus) -> Int {
     guard let (guest, _) = place(sensor) else { return 0 }
     return guests[guest].tremorInterval
   }

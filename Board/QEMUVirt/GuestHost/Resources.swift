@@ -114,14 +114,14 @@ struct GuestResources: PlatformBackend {
 
   // MARK: System power: each guest's own
 
-  func supports(_ state: SystemPowerState, system: UInt8) -> Bool {
+  mutating func supports(_ state: SystemPowerState, system: UInt8) -> Bool {
     state == .shutdown || state == .coldReset
   }
-  func systemPowerState(_ system: UInt8) throws(SCMIStatus) -> SystemPowerState { .powerUp }
+  mutating func systemPowerState(_ system: UInt8) throws(SCMIStatus) -> SystemPowerState { .powerUp }
   mutating func setSystemPowerState(_ state: SystemPowerState, system: UInt8) throws(SCMIStatus) {
     wishes[Int(system)] = state
   }
-  func gracefulTimeout(_ state: SystemPowerState, system: UInt8) -> UInt32 { 0 }
+  mutating func gracefulTimeout(_ state: SystemPowerState, system: UInt8) -> UInt32 { 0 }
 }
 
 /// What guests control of devices and cores, as these read it: one word each, written by the platform under

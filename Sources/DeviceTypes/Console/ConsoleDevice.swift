@@ -95,7 +95,7 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
   }
 
   /// Whether data of `port` gets through: it is there, and with several ports the driver has taken it in.
-  private func isConnected(_ port: Int, _ isMultiport: Bool) -> Bool {
+  private mutating func isConnected(_ port: Int, _ isMultiport: Bool) -> Bool {
     guard ports[port].isAttached else { return false }
     return !isMultiport || (ports[port].isReady && !ports[port].owes(PortMessage.remove))
   }

@@ -10,7 +10,7 @@ extension ConsoleDriver where Registers: ~Copyable {
   /// The device sends input to an open port only. Without VIRTIO_CONSOLE_F_MULTIPORT port 0 is always open.
   public mutating func setOpen(_ isOpen: Bool, port: Int) throws(DeviceFault) -> Bool {
     if let fault { throw fault }
-    guard self.port(port).isPresent else { return false }
+    guard hasPort(port) else { return false }
     guard control != nil else { return isOpen }
     do throws(DeviceFault) {
       guard try control!.transmit.hasRoom() else { return false }
@@ -56,7 +56,7 @@ extension ConsoleDriver where Registers: ~Copyable {
     // §5.3.6.2.1: a port is below `max_nr_ports`.
     guard message.id < portCountMax else { return refuse() }
     if message.event == ConsoleEvent.deviceAdd { return try addPort(message.id) }
-    guard let port = Int(exactly: message.id), self.port(port).isPresent else { return refuse() }
+    guard let port = Int(exactly: message.id), hasPort(port) else { return refuse() }
     switch message.event {
     case ConsoleEvent.deviceRemove:
       ports[port].state = ConsolePort()

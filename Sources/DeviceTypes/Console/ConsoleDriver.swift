@@ -142,6 +142,12 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
     port >= 0 && port < portLimit ? ports[port].state : ConsolePort()
   }
 
+  /// Whether the device has `port`, and this driver room for it. Mutating, as the driver would be copied to
+  /// look at it otherwise.
+  mutating func hasPort(_ port: Int) -> Bool {
+    port >= 0 && port < portLimit && ports[port].state.isPresent
+  }
+
   /// Acknowledges the device's interrupt and takes its news.
   ///
   /// Returns whether there were any: about the ports, or more to come. Call it again then.
@@ -168,7 +174,7 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
   /// Copies input of `port` into `target`. Returns how many bytes; 0 when there are none, or no such port.
   public mutating func read(port: Int, into target: inout MutableRawSpan) throws(DeviceFault) -> Int {
     if let fault { throw fault }
-    guard self.port(port).isPresent else { return 0 }
+    guard hasPort(port) else { return 0 }
     do throws(DeviceFault) {
       let count = try ports[port].channels!.receive.read(into: &target)
       ports[port].channels!.receive.publish(to: transport)
@@ -183,7 +189,7 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
   /// the device is behind, and it interrupts once it goes on; 0 when there is no such port.
   public mutating func write(port: Int, _ source: RawSpan) throws(DeviceFault) -> Int {
     if let fault { throw fault }
-    guard self.port(port).isPresent else { return 0 }
+    guard hasPort(port) else { return 0 }
     do throws(DeviceFault) {
       return try ports[port].channels!.transmit.write(source, to: transport)
     } catch {
@@ -195,7 +201,7 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
   /// Whether the device has used all output of `port`. When not, it interrupts as it goes on.
   public mutating func isDrained(port: Int) throws(DeviceFault) -> Bool {
     if let fault { throw fault }
-    guard self.port(port).isPresent else { return true }
+    guard hasPort(port) else { return true }
     do throws(DeviceFault) {
       return try ports[port].channels!.transmit.isDrained()
     } catch {

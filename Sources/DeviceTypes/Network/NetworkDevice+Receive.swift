@@ -83,7 +83,7 @@ extension NetworkDevice where Backend: ~Copyable {
 
   /// The receiveq for a frame: its flow's, or another one while that is reset (§5.1.9.5.6.2); nil when none
   /// is ready.
-  private func target(_ prefix: ByteArray<64>, _ queues: Span<DeviceVirtqueue>) -> Int? {
+  private mutating func target(_ prefix: ByteArray<64>, _ queues: Span<DeviceVirtqueue>) -> Int? {
     let first = steering.pair(for: prefix)
     for step in 0..<steering.pairCount {
       let index = NetworkQueue.receive((first + step) % steering.pairCount)

@@ -15,7 +15,8 @@ struct NetworkSteering {
   }
 
   /// The pair for a received frame. Flows that are unknown or belong to a pair out of use go to the first.
-  func pair(for prefix: ByteArray<64>) -> Int {
+  /// Mutating, as the table would be copied to look at it otherwise.
+  mutating func pair(for prefix: ByteArray<64>) -> Int {
     guard pairCount > 1, let flow = Self.flow(prefix) else { return 0 }
     let pair = Int(pairs[Int(flow)])
     return pair < pairCount ? pair : 0
