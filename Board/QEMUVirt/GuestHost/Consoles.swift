@@ -14,7 +14,7 @@ struct Consoles: DeviceKind, ~Copyable {
   private let terminal: TerminalReference
   private let hardware: HardwareSlot?
 
-  init(_ setup: HostSetup, _ arena: inout DriverArena) {
+  init(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
     let slot = HardwareSlots.last(.console)
     var ports: HardwarePorts?
     if let slot { ports = HardwarePorts(slot, &arena) }

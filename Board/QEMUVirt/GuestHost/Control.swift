@@ -24,7 +24,7 @@ import Virtio
     unsafeMutableAddress { unsafe place }
   }
 
-  init(_ setup: HostSetup) {
+  init(_ setup: borrowing HostSetup) {
     let place = UnsafeMutablePointer<Platform>.allocate(capacity: 1)
     unsafe place.initialize(to: Platform(backend: GuestResources(guestCount: setup.guestCount)))
     for guest in 0..<setup.guestCount {
@@ -79,7 +79,7 @@ enum Control {
   static func hasDevice(_ guest: Int) -> Bool { unsafe devices >> UInt32(guest) & 1 != 0 }
 
   /// Sets everything up. Before the translations of guests are made.
-  static func start(_ setup: HostSetup) {
+  static func start(_ setup: borrowing HostSetup) {
     let byteCount = setup.guestCount * Int(pageByteCount)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: Int(pageByteCount))
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)

@@ -35,7 +35,7 @@ enum Cores {
   /// Starts every core that a guest has, this one last. A core that no guest has, if there is one, takes the
   /// interrupts of the board's devices: then no guest's core is interrupted for another's, and none can keep
   /// them away. Else this core takes them.
-  static func start(_ setup: HostSetup, _ redistributors: MMIORegion) throws(GuestError) -> Never {
+  static func start(_ setup: borrowing HostSetup, _ redistributors: MMIORegion) throws(GuestError) -> Never {
     unsafe self.redistributors = redistributors
     var used = 0
     for guest in 0..<setup.guestCount {

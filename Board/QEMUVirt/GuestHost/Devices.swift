@@ -29,7 +29,7 @@ enum Devices {
   }
 
   /// Makes the devices of all guests, and takes into use what is behind them.
-  static func start(_ setup: HostSetup) {
+  static func start(_ setup: borrowing HostSetup) {
     Hardware.find(setup.tree)
     InterruptBits.start()
     var arena = DeviceMemory.lend()

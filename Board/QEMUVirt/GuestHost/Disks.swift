@@ -15,7 +15,7 @@ struct Disks: DeviceKind, ~Copyable {
   private var transports: PerGuest<GuestTransport>
   private var hardware: HardwareDisks
 
-  init(_ setup: HostSetup, _ arena: inout DriverArena) {
+  init(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
     let hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
     transports = PerGuest(setup, slot: Self.slot) {
       GuestDevice(BlockDevice(backend: Self.backend($0, setup, hardware)))
@@ -32,7 +32,7 @@ struct Disks: DeviceKind, ~Copyable {
   }
 
   private static func backend(
-    _ guest: Int, _ setup: HostSetup, _ hardware: borrowing HardwareDisks
+    _ guest: Int, _ setup: borrowing HostSetup, _ hardware: borrowing HardwareDisks
   ) -> GuestDisk {
     if let share = hardware.share(of: guest, memory: setup.memory(of: guest)) { return GuestDisk(share) }
     Report.line(

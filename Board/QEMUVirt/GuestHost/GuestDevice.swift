@@ -19,7 +19,7 @@ extension GuestTransport {
 extension PerGuest where Element == GuestTransport {
   /// The transports of one kind of device, which `device` makes for each guest.
   @inline(never)
-  init(_ setup: HostSetup, slot: Int, _ device: (Int) -> GuestDevice) {
+  init(_ setup: borrowing HostSetup, slot: Int, _ device: (Int) -> GuestDevice) {
     self.init(count: setup.guestCount) {
       GuestTransport(
         device: device($0), line: PendingLine(guest: $0, slot: slot), memory: setup.memory(of: $0),

@@ -37,7 +37,7 @@ enum GuestHost {
   }
 
   /// Runs the guests, whose payloads are in memory already. Throws, before any runs, what keeps them from it.
-  static func run(_ setup: HostSetup) throws(GuestError) -> Never {
+  static func run(_ setup: borrowing HostSetup) throws(GuestError) -> Never {
     let controller: InterruptController
     do throws(DeviceTreeError) {
       controller = try setup.tree.interruptController()

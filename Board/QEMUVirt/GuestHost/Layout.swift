@@ -17,6 +17,7 @@ import DeviceTree
 import DeviceTypes
 import Hypervisor
 import Machine
+import Synchronization
 
 /// Addresses of the board that guests see too: guest addresses are physical ones.
 enum Board {
@@ -101,7 +102,9 @@ struct GuestTable {
 }
 
 /// The guests that run, and what their devices have in common.
-struct HostSetup {
+struct HostSetup: ~Copyable {
+  /// Never used. A value that holds an atomic has a place of its own, so that it is not copied for each call.
+  private let place = Atomic<UInt8>(0)
   /// The board's device tree.
   let tree: DeviceTree
   /// How many guests there are; the tables of others mean nothing.
@@ -111,4 +114,6 @@ struct HostSetup {
   ]
   /// Whether the packed ring format is offered.
   var offersPackedRings = true
+
+  init(tree: DeviceTree) { self.tree = tree }
 }

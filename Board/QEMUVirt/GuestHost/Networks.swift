@@ -18,7 +18,7 @@ struct Networks: DeviceKind, ~Copyable {
   /// The guest that is looked at first when the uplink has room again.
   private var nextGuest = 0
 
-  init(_ setup: HostSetup, _ arena: inout DriverArena) {
+  init(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
     guestCount = setup.guestCount
     let slot = HardwareSlots.last(.network)
     var uplink: UplinkReference?

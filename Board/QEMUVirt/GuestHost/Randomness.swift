@@ -30,7 +30,7 @@ import Virtio
   private var gates = [4 of UInt32](repeating: 0)
 
   /// Nil, and a line that says why, when the board has no entropy device that works.
-  init?(_ setup: HostSetup, _ arena: inout DriverArena) {
+  init?(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
     guard let slot = HardwareSlots.last(.entropy) else {
       Report.line(
         "guests get no entropy device, as this board has none: give QEMU -device virtio-rng-device",
