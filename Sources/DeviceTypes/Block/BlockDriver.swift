@@ -40,18 +40,20 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     guard transport.deviceID == .block else { throw .wrongDeviceType(transport.deviceID.rawValue) }
     let wanted = options.deviceFeatures & BlockDriverOptions.knownFeatures
     let features = try transport.negotiate(supported: options.ringFeatures | wanted)
+    guard var queues = BlockQueues(listLimit: options.segmentLimit, from: &memory) else {
+      transport.fail()
+      return nil
+    }
     let configuration: BlockConfiguration
-    let made: BlockQueues?
     do throws(DeviceFault) {
       configuration = try Self.readConfiguration(transport, features)
-      made = try Self.makeQueues(transport, features, configuration, &memory, options)
+      guard try Self.setUp(&queues, transport, features, configuration, &memory, options) else {
+        transport.fail()
+        return nil
+      }
     } catch {
       transport.fail()
       throw error
-    }
-    guard let queues = made else {
-      transport.fail()
-      return nil
     }
     self.features = features
     self.configuration = configuration
@@ -60,12 +62,11 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     self.transport = transport
   }
 
-  /// Sets up the queues and lets the device go live. Nil when `memory` runs out.
-  private static func makeQueues<Memory: DriverMemory & ~Copyable>(
-    _ transport: borrowing MMIODriverTransport<Registers>, _ features: Features,
+  /// Sets up the queues, in their place, and lets the device go live. False when `memory` runs out.
+  private static func setUp<Memory: DriverMemory & ~Copyable>(
+    _ queues: inout BlockQueues, _ transport: borrowing MMIODriverTransport<Registers>, _ features: Features,
     _ configuration: BlockConfiguration, _ memory: inout Memory, _ options: BlockDriverOptions
-  ) throws(DeviceFault) -> BlockQueues? {
-    guard var queues = BlockQueues(listLimit: options.segmentLimit, from: &memory) else { return nil }
+  ) throws(DeviceFault) -> Bool {
     queues.queueCount = min(
       options.queueCount, features.contains(BlockFeature.multiqueue) ? Int(configuration.queueCount) : 1)
     for i in 0..<queues.queueCount {
@@ -75,7 +76,7 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
         let queue = DriverVirtqueue(
           index: UInt16(i), size: size, features: features, indirectCapacity: options.indirectCapacity,
           from: &memory)
-      else { return nil }
+      else { return false }
       try transport.enable(queue)
       queues.queues[i] = consume queue
       // §2.7.5.3.1: a chain is never longer than the queue, indirect or not.
@@ -84,7 +85,7 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
     queues.sectorCount = configuration.sectorCount
     try transport.start()
-    return queues
+    return true
   }
 
   /// Sectors of 512 bytes, as last told.
