@@ -37,6 +37,7 @@ public struct SCMIPlatform<
 
   /// A platform without agents.
   @_optimize(size)
+  @inline(never)
   public init(backend: consuming Backend) {
     precondition(agentLimit > 0 && agentLimit <= 32, "a platform has 1 to 32 agents")
     precondition(resourceLimit > 0 && resourceLimit <= 1024, "a kind has 1 to 1024 resources")

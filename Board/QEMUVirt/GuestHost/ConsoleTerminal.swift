@@ -18,6 +18,7 @@ struct ConsoleTerminal: ~Copyable {
   var ports: HardwarePorts?
   private var received: [8 of ByteRing<256>] = InlineArray { _ in ByteRing() }
 
+  @inline(never)
   init(guestCount: Int, ports: consuming HardwarePorts?) {
     screen = ConsoleMultiplexer(count: guestCount)
     self.ports = ports
