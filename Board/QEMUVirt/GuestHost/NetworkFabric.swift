@@ -18,7 +18,8 @@ import Virtio
   /// Guests that got frames which they are not told of yet.
   private var receivers = NetworkPorts.none
 
-  init(transports: borrowing PerGuest<GuestTransport>, _ setup: borrowing HostSetup, uplink: UplinkReference?) {
+  init(transports: borrowing PerGuest<GuestTransport>, _ setup: borrowing HostSetup, uplink: UplinkReference?)
+  {
     for guest in 0..<setup.guestCount { fabric.bind(setup.tables[guest].address, to: guest) }
     unsafe self.transports = InlineArray {
       unsafe $0 < transports.count ? transports.pointer($0) : nil

@@ -19,7 +19,9 @@ extension GuestResources {
   mutating func function(_ function: PinFunctionID) -> PinFunctionDescription {
     PinFunctionDescription(count: 1, isGPIO: !isSupply(function))
   }
-  mutating func group(_ index: Int, of function: PinFunctionID) -> PinGroupID { PinGroupID(function.index / 2) }
+  mutating func group(_ index: Int, of function: PinFunctionID) -> PinGroupID {
+    PinGroupID(function.index / 2)
+  }
 
   private func guest(_ target: PinTarget) -> Int {
     switch target {

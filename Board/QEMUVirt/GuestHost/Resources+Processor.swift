@@ -103,7 +103,9 @@ extension GuestResources {
       cap: Adjustment(lowest: 100, highest: 2000), sustainablePower: 1600, unit: .milliwatts)
   }
   mutating func name(of domain: PowercapDomainID) -> SCMIName { SCMIName("cores") }
-  mutating func cap(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 { guests[domain.index].processor.cap }
+  mutating func cap(of domain: PowercapDomainID) throws(SCMIStatus) -> UInt32 {
+    guests[domain.index].processor.cap
+  }
   mutating func setCap(
     _ cap: UInt32, of domain: PowercapDomainID, operation: OperationID?
   ) throws(SCMIStatus) -> Progress {
