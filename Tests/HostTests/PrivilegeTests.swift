@@ -1,4 +1,4 @@
-// What a server can no longer do once it serves. A filter of system calls holds for the thread that asks for it.
+// What a server can no longer do once it serves. A filter of system calls holds for the thread that sets it.
 
 import CLinux
 import Glibc
