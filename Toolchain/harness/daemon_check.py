@@ -25,11 +25,13 @@ from guest_machine import stop
 from guests_check import SHELL, Checks, require
 from vhost_front_end import BUFFER_BYTES, FrontEnd
 
-# Which bus the front end is on, the ring format, and who is behind the network.
-RUNS = (("mmio", "split", "qemu"), ("pci", "packed", "passt"))
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
         "tap", "scmi", "console", "terminal", "idle", "privileges", "plugged", "killed", "grown", "again",
         "ended")
+# Which bus the front end is on, the ring format, who is behind the network, and what is tried. Passt loses
+# what a guest without offloads cannot take at once, so that it is no measure of speed.
+RUNS = (("mmio", "split", "qemu", ROWS), ("pci", "packed", "qemu", ROWS),
+        ("pci", "packed", "passt", ("root", "download", "idle")))
 KILLS = 8
 IDLE_SECONDS = 3
 
@@ -303,14 +305,14 @@ def main():
     started = time.monotonic()
     echo = (lambda name, line: print(f"    {name} | {line}", flush=True)) if options.verbose else None
     table = guests_check.Table()
-    for bus, rings, gateway in RUNS:
+    for bus, rings, gateway, rows in RUNS:
         if options.rings in (None, rings):
-            print(f"\033[1mvirtio-{bus}, {rings} rings\033[0m", flush=True)
+            print(f"\033[1mvirtio-{bus}, {rings} rings, {gateway}'s network\033[0m", flush=True)
             guests_check.run_rows(
                 lambda folder: DaemonMachine(
                     parts, folder, bus=bus, rings=rings, gateway=gateway,
                     scmi=parts.has_consumers and rings == "split", echo=echo),
-                Sizes(), rings, options.only, table, DaemonChecks, ROWS)
+                Sizes(), rings, options.only, table, DaemonChecks, rows)
     print(f"\n{table.passed} passed, {table.failed} failed ({time.monotonic() - started:.0f} s)", flush=True)
     return 0 if table.passed and not table.failed else 1
 
