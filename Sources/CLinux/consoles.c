@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -48,7 +47,6 @@ int clinux_pty(char *name, size_t capacity) {
 }
 
 int clinux_unshared(int fd, int is_writable) {
-  signal(SIGPIPE, SIG_IGN);
   struct stat status;
   if (fstat(fd, &status) < 0) return -errno;
   // Whether a file blocks is known to all who have it open; only another opening of it is our own.

@@ -1,6 +1,8 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -47,6 +49,18 @@ void clinux_signal(int fd) {
   ssize_t ignored = write(fd, &one, sizeof one);
   (void)ignored;
 }
+
+int clinux_may_wait(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags < 0 ? -errno : (flags & O_NONBLOCK) == 0;
+}
+
+int clinux_has_room(int fd) {
+  struct pollfd polled = {.fd = fd, .events = POLLOUT};
+  return poll(&polled, 1, 0) > 0 && (polled.revents & POLLOUT) != 0;
+}
+
+void clinux_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
 
 int clinux_clear(int fd) {
   uint64_t count;

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdlib.h>
 #include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -41,16 +43,44 @@ struct clinux_ring {
   struct io_uring ring;
 };
 
+// Debian 12's liburing declares the calls that limit and start a ring, and does not export them.
+static int change_ring(struct io_uring *ring, unsigned operation, void *argument, unsigned count) {
+  return syscall(__NR_io_uring_register, ring->ring_fd, operation, argument, count) < 0 ? -errno : 0;
+}
+
+// The entries that the functions below queue. A ring with every other one could open files and make sockets
+// where a filter of system calls keeps the process itself from it.
+static int limit_operations(struct io_uring *ring) {
+  static const __u8 operations[] = {
+      IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
+  enum { count = sizeof operations / sizeof operations[0] };
+  struct io_uring_restriction allowed[count];
+  memset(allowed, 0, sizeof allowed);
+  for (size_t i = 0; i < count; i++) {
+    allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
+    allowed[i].sqe_op = operations[i];
+  }
+  return change_ring(ring, IORING_REGISTER_RESTRICTIONS, allowed, count);
+}
+
 struct clinux_ring *clinux_ring_create(unsigned capacity, int eventfd, int *error) {
   struct clinux_ring *ring = malloc(sizeof *ring);
   *error = -ENOMEM;
   if (ring == NULL) return NULL;
-  *error = io_uring_queue_init(capacity, &ring->ring, 0);
+  // Limits can be set only before the ring starts, on kernels that have them.
+  int has_limits = 1;
+  *error = io_uring_queue_init(capacity, &ring->ring, IORING_SETUP_R_DISABLED);
+  if (*error == -EINVAL) {
+    has_limits = 0;
+    *error = io_uring_queue_init(capacity, &ring->ring, 0);
+  }
   if (*error < 0) {
     free(ring);
     return NULL;
   }
   *error = io_uring_register_eventfd(&ring->ring, eventfd);
+  if (*error == 0 && has_limits) *error = limit_operations(&ring->ring);
+  if (*error == 0 && has_limits) *error = change_ring(&ring->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
   if (*error == 0) return ring;
   clinux_ring_destroy(ring);
   return NULL;

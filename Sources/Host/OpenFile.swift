@@ -55,6 +55,9 @@ public final class OpenFile: Sendable {
     }
   }
 
+  /// From here on, what would have to wait fails instead.
+  func doNotBlock() throws(SystemError) { try SystemError.check(clinux_do_not_block(number)) }
+
   /// Counts an event.
   func signal() { clinux_signal(number) }
 }

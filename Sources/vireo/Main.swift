@@ -40,7 +40,8 @@ import Host
     with every write finished; on SIGHUP a disk takes the size that its file has by then. After a VMM has
     disconnected, the next one can connect. A disk that was killed can be started again under a VMM that
     connects again: nothing that its guest knows of is lost. Before it sleeps the process looks at the rings
-    for up to 5 microseconds, if that has brought something lately.
+    for up to 5 microseconds, if that has brought something lately. Once its files are open it gives up all
+    capabilities, further files, and system calls that serving does not take.
 
     """
 

@@ -62,6 +62,13 @@ final class HostileFrontEnd {
     return receive().map { $0.load(UInt64.self, at: 0) == 0 }
   }
 
+  /// Whether the server says something within ten seconds, or hangs up.
+  var hasReply: Bool {
+    var polled = pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)
+    // One descriptor.
+    return unsafe poll(&polled, 1, 10_000) > 0
+  }
+
   /// Negotiates everything, so that refusals are replies and not the end. Rings are split unless `isPacked`.
   func negotiate(isPacked: Bool = false) {
     let features = negotiateProtocol() & ~(isPacked ? 0 : 1 << 34)

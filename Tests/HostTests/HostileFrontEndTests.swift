@@ -2,6 +2,7 @@
 
 import CLinux
 import DeviceTypes
+import Glibc
 import QTestSupport
 import TestSupport
 import Testing
@@ -173,6 +174,52 @@ import Virtio
       #expect(spin(seconds: 20) { clinux_clear(broken.number) != 0 })
       #expect(frontEnd.ask(.resetDevice) == true)
       #expect(frontEnd.ask(.setFeatures, le(UInt64(1) << 32)) == true)
+    }
+  }
+
+  /// Starts ring 0 in `memory`, of zeros.
+  private static func start(_ frontEnd: HostileFrontEnd, _ memory: HostFile, call: OpenFile) throws -> Bool {
+    let user: UInt64 = 0x7000_0000_0000
+    let addresses = le(UInt32(0), UInt32(0), user, user + 0x1000, user + 0x2000, UInt64(0))
+    let steps: [(VhostUserRequest, [UInt8], [OpenFile])] = [
+      (.addMemoryRegion, region(0, 1 << 20), [try OpenFile.open(memory.path, isWritable: true)]),
+      (.setRingSize, le(UInt32(0), UInt32(64)), []), (.setRingAddresses, addresses, []),
+      (.setRingEnable, le(UInt32(0), UInt32(1)), []), (.setRingCall, le(UInt64(0)), [call]),
+      (.setRingKick, le(UInt64(0)), [try OpenFile.event()]),
+    ]
+    return steps.allSatisfy { request, payload, descriptors in
+      frontEnd.send(request.rawValue, payload, descriptors)
+      return frontEnd.hasReply && frontEnd.receive() == le(UInt64(0))
+    }
+  }
+
+  @Test func `a full descriptor for used buffers holds nobody up`() throws {
+    try Self.withServer { frontEnd in
+      frontEnd.negotiate()
+      let memory = try HostFile([UInt8](repeating: 0, count: 1 << 20))
+      let call = try OpenFile.event()
+      call.put(le(UInt64.max - 1))
+      // From here on who writes to it waits.
+      #expect(fcntl(call.number, F_SETFL, 0) == 0)
+      let isStarted = try Self.start(frontEnd, memory, call: call)
+      // A server that waits goes on.
+      _ = clinux_clear(call.number)
+      #expect(isStarted)
+      // It is told of events again.
+      #expect(frontEnd.ask(.setRingCall, le(UInt64(0)), [call]) == true)
+      #expect(call.take(8) == le(UInt64(1)))
+    }
+  }
+
+  @Test func `a pipe for used buffers that nobody reads ends nothing`() throws {
+    try Self.withServer { frontEnd in
+      frontEnd.negotiate()
+      let memory = try HostFile([UInt8](repeating: 0, count: 1 << 20))
+      var ends: [Int32] = [-1, -1]
+      #expect(unsafe pipe(&ends) == 0)
+      _ = close(ends[0])
+      #expect(try Self.start(frontEnd, memory, call: OpenFile(ends[1])))
+      #expect(frontEnd.ask(.resetDevice) == true)
     }
   }
 }

@@ -27,7 +27,7 @@ import Testing
   private static func maps(_ protection: Int32) -> Bool {
     let place = unsafe mmap(nil, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     // Both as numbers: MAP_FAILED is no place.
-    guard unsafe Int(bitPattern: place) != -1 else { return false }
+    guard Int(bitPattern: place) != -1 else { return false }
     return unsafe munmap(place, 4096) == 0
   }
 

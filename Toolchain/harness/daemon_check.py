@@ -5,11 +5,13 @@ Called by Toolchain/test. Linux's driver of SCMI devices is in no kernel of Debi
 """
 
 import argparse
+import fcntl
 import os
 import random
 import shutil
 import signal
 import socket
+import struct
 import sys
 import termios
 import threading
@@ -23,7 +25,7 @@ import machine
 from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, Daemon, DaemonMachine
 from guest_machine import stop
 from guests_check import SHELL, Checks, require
-from vhost_front_end import BUFFER_BYTES, FrontEnd
+from vhost_front_end import BUFFER_BYTES, CONFIG_CHANGE, FrontEnd
 
 ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
         "tap", "scmi", "console", "terminal", "idle", "privileges", "plugged", "killed", "grown", "again",
@@ -34,6 +36,7 @@ RUNS = (("mmio", "split", "qemu", ROWS), ("pci", "packed", "qemu", ROWS),
         ("pci", "packed", "passt", ("root", "download", "idle")))
 KILLS = 8
 IDLE_SECONDS = 3
+CONSOLE_SIZE = 1 << 0  # VIRTIO_CONSOLE_F_SIZE
 
 
 class Sizes(guests_check.Sizes):
@@ -130,19 +133,31 @@ class DaemonChecks(Checks):
         return f"{sent} bytes there, and back"
 
     def terminal(self):
-        """a console on standard input and output: the terminal is as before when the daemon has ended"""
+        """a console on a terminal: it tells its size and each change, and leaves the terminal as it was"""
         ours, theirs = os.openpty()
+        before = termios.tcgetattr(theirs)
+        resize(theirs, 132, 43)
+        daemon = Daemon(self.machine.folder, "stdio", ["console"], terminal=theirs)
         try:
-            before = termios.tcgetattr(theirs)
-            daemon = Daemon(self.machine.folder, "stdio", ["console"], terminal=theirs)
             daemon.start()
-            try:
-                require(termios.tcgetattr(theirs) != before, "the terminal is not in raw mode")
-                require(daemon.end() == 0, "the daemon does not end well")
-            finally:
-                stop(daemon.process)
-            require(termios.tcgetattr(theirs) == before, "the terminal is left as the daemon wanted it")
+            require(termios.tcgetattr(theirs) != before, "the terminal keeps its keys to itself")
+            front_end = FrontEnd(daemon.socket, 2, CONSOLE_SIZE)
+            notices, daemons_end = front_end.take_notices()
+            require(front_end.configuration("<HH") == (132, 43), "the console does not tell its size")
+            resize(theirs, 80, 24)
+            daemon.process.send_signal(signal.SIGWINCH)
+            told = struct.unpack("<III", notices.recv(12, socket.MSG_WAITALL))
+            require(told == (CONFIG_CHANGE, 1, 0), f"instead of a change the daemon tells {told}")
+            require(front_end.configuration("<HH") == (80, 24), "the console keeps its size")
+            # A front end that reads nothing more holds nobody up.
+            fill(daemons_end)
+            resize(theirs, 100, 50)
+            daemon.process.send_signal(signal.SIGWINCH)
+            self.machine.control.wait(lambda _: front_end.configuration("<HH") == (100, 50), "the next size")
+            require(daemon.end() == 0, "the daemon does not end well")
+            require(termios.tcgetattr(theirs) == before, "the terminal is not as it was")
         finally:
+            stop(daemon.process)
             os.close(ours)
             os.close(theirs)
         return ""
@@ -165,6 +180,8 @@ class DaemonChecks(Checks):
             require(status["Seccomp"] == "2", f"{daemon.name} can make every system call")
             for kind in ("CapEff", "CapPrm", "CapInh"):
                 require(int(status[kind], 16) == 0, f"{daemon.name} has the capabilities {status[kind]}")
+        rings = [daemon.limited_rings() for daemon in self.machine.daemons]
+        require(sum(rings) > 0, "no daemon has an io_uring")
         return ""
 
     def plugged(self):
@@ -241,6 +258,27 @@ class DaemonChecks(Checks):
 def read(path):
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def resize(terminal, columns, rows):
+    """Gives a terminal another size."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def fill(end):
+    """Writes to a socket until it takes no more, and lets its writers wait from there on."""
+    end.setblocking(False)
+    try:
+        while True:
+            end.send(bytes(4096))
+    except BlockingIOError:
+        pass
+    # The last gap is as small as a notice.
+    try:
+        while True:
+            end.send(bytes(1))
+    except BlockingIOError:
+        end.setblocking(True)
 
 
 def talk(path, receive, transmit):

@@ -15,6 +15,9 @@ GET_FEATURES, SET_FEATURES, SET_OWNER = 1, 2, 3
 SET_VRING_NUM, SET_VRING_ADDR = 8, 9
 SET_VRING_KICK, SET_VRING_CALL = 12, 13
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, SET_VRING_ENABLE, ADD_MEM_REG = 15, 16, 18, 37
+SET_BACKEND_REQ_FD, GET_CONFIG = 21, 24
+# What a back end says of its own accord.
+CONFIG_CHANGE = 2
 VERSION_1, PROTOCOL_FEATURES = 1 << 32, 1 << 30
 VERSION, NEED_REPLY = 1, 8
 
@@ -75,9 +78,10 @@ class Ring:
 
 
 class FrontEnd:
-    """A connection to a daemon, some memory, and the first rings of the device."""
+    """A connection to a daemon, some memory, and the first rings of the device. `features` are those of its
+    own that the device gets."""
 
-    def __init__(self, path, ring_count):
+    def __init__(self, path, ring_count, features=0):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(SECONDS)
         self.socket.connect(path)
@@ -88,9 +92,22 @@ class FrontEnd:
         self.send(SET_OWNER)
         offered = self.get(GET_FEATURES)
         self.send(SET_PROTOCOL_FEATURES, struct.pack("<Q", self.get(GET_PROTOCOL_FEATURES)))
-        self.send(SET_FEATURES, struct.pack("<Q", offered & (VERSION_1 | PROTOCOL_FEATURES)))
+        self.send(SET_FEATURES, struct.pack("<Q", offered & (VERSION_1 | PROTOCOL_FEATURES | features)))
         self.ask(ADD_MEM_REG, struct.pack("<QQQQQ", 0, 0, byte_count, OWN_ADDRESS, 0), file)
         self.rings = [Ring(self, index) for index in range(ring_count)]
+
+    def configuration(self, layout):
+        """The first fields of the device's configuration space."""
+        byte_count = struct.calcsize(layout)
+        self.send(GET_CONFIG, struct.pack("<III", 0, byte_count, 0) + bytes(byte_count))
+        return struct.unpack(layout, self.payload()[12:])
+
+    def take_notices(self):
+        """Two sockets: on the first one the daemon tells of changes, which it writes to the second."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(SECONDS)
+        self.ask(SET_BACKEND_REQ_FD, b"", theirs.fileno())
+        return ours, theirs
 
     def send(self, request, payload=b"", file=None, flags=VERSION):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))] if file else []
@@ -106,9 +123,13 @@ class FrontEnd:
             raise GuestFailure(f"the daemon refuses request {request}")
 
     def answer(self):
+        return struct.unpack("<Q", self.payload())[0]
+
+    def payload(self):
         header = self.socket.recv(12, socket.MSG_WAITALL)
-        payload = self.socket.recv(struct.unpack("<III", header)[2], socket.MSG_WAITALL)
-        return struct.unpack("<Q", payload)[0]
+        if len(header) < 12:
+            raise GuestFailure("the daemon hangs up")
+        return self.socket.recv(struct.unpack("<III", header)[2], socket.MSG_WAITALL)
 
     def close(self):
         self.socket.close()

@@ -87,6 +87,12 @@ static inline void clinux_pause(void) {
 int clinux_eventfd(void);
 /// Adds 1 to an eventfd. What the peer did with it is the peer's affair, so there is no result.
 void clinux_signal(int eventfd);
+/// Whether a read or write of `fd` may have to wait: 1 or 0, or -errno.
+int clinux_may_wait(int fd);
+/// Whether a write would not have to wait now.
+int clinux_has_room(int fd);
+/// From here on no signal tells that nobody reads what is written any more; the write fails.
+void clinux_ignore_broken_pipes(void);
 /// Takes the count off an eventfd. True if there was one.
 int clinux_clear(int eventfd);
 
@@ -156,7 +162,7 @@ ssize_t clinux_read(int fd, void *bytes, size_t byte_count);
 /// other end, for programs, goes to `name`, which has room for `capacity` bytes.
 int clinux_pty(char *name, size_t capacity);
 /// The file of `fd`, opened once more so that it does not block, without a change for others who have it open
-/// where the system allows that. From here on no signal tells that nobody reads a pipe any more.
+/// where the system allows that.
 int clinux_unshared(int fd, int is_writable);
 /// Reads what is there now, up to `byte_count` bytes; 0 at the end, -EAGAIN when there is nothing.
 ssize_t clinux_get(int fd, void *bytes, size_t byte_count);

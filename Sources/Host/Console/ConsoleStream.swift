@@ -52,7 +52,7 @@ public struct ConsoleStream: HostedConsole, ~Copyable {
   /// Whoever connects to the Unix stream socket `path`, one client after the other.
   public init(listeningAt path: String) throws(SystemError) {
     let listener = try OpenFile(checking: unsafe clinux_listen(path))
-    try SystemError.check(clinux_do_not_block(listener.number))
+    try listener.doNotBlock()
     loop = try Self.loop(watching: [listener])
     self.listener = listener
   }

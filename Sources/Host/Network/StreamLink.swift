@@ -31,7 +31,7 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
 
   /// The link at our end `socket` of a connection.
   public init(_ socket: OpenFile) throws(SystemError) {
-    try SystemError.check(clinux_do_not_block(socket.number))
+    try socket.doNotBlock()
     self.socket = socket
     unsafe received = .allocate(byteCount: Self.capacity, alignment: 16)
     unsafe unsent = .allocate(byteCount: Self.prefixByteCount + Self.frameByteCountMax, alignment: 16)

@@ -90,16 +90,16 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     guard index < queueCount, queues[index].maximumSize > 0 else { throw .noSuchRing }
   }
 
-  mutating func setCall(_ index: Int, _ descriptor: OpenFile?) throws(VhostUserError) {
+  mutating func setCall(_ index: Int, _ event: PeerEvent?) throws(VhostUserError) {
     try check(index)
-    rings[index].call = descriptor
+    rings[index].call = event
     // The driver may have missed what was used before it could be told.
-    if rings[index].isStarted { descriptor?.signal() }
+    if rings[index].isStarted { event?.signal() }
   }
 
-  mutating func setError(_ index: Int, _ descriptor: OpenFile?) throws(VhostUserError) {
+  mutating func setError(_ index: Int, _ event: PeerEvent?) throws(VhostUserError) {
     try check(index)
-    rings[index].error = descriptor
+    rings[index].error = event
   }
 
   mutating func setEnabled(_ index: Int, _ isEnabled: Bool) throws(VhostUserError) {

@@ -119,6 +119,13 @@ struct VhostUserMessage {
     guard descriptors.count == (value & 0x100 == 0 ? 1 : 0) else { throw .wrongDescriptors }
     return (Int(value & 0xff), descriptors.first)
   }
+
+  /// The ring of SET_VRING_CALL or SET_VRING_ERR, and what is signalled; nil for nothing.
+  func ringEvent() throws(VhostUserError) -> (ring: Int, event: PeerEvent?) {
+    let (ring, descriptor) = try ringDescriptor()
+    guard let descriptor else { return (ring, nil) }
+    do throws(SystemError) { return (ring, try PeerEvent(descriptor)) } catch { throw .system(error) }
+  }
 }
 
 /// What the back end answers.

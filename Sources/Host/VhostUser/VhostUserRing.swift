@@ -17,9 +17,9 @@ struct VhostUserRing {
   /// Announces available buffers; nil when the ring is to be polled.
   var kick: OpenFile?
   /// Announces used buffers; nil when nobody wants to know.
-  var call: OpenFile?
+  var call: PeerEvent?
   /// Announces that the ring is broken.
-  var error: OpenFile?
+  var error: PeerEvent?
 
   /// What GET_VRING_BASE returns, and SET_VRING_BASE takes: split, the available index; packed, two offsets
   /// with a wrap counter each.

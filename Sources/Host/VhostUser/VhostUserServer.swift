@@ -27,6 +27,7 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
   /// A server of `device` that does not offer `withheld`. Throws when the system has no address space or
   /// descriptors for it.
   public init(_ device: consuming Device, withheld: Features = .none) throws(SystemError) {
+    clinux_ignore_broken_pipes()
     let memory = try SharedMemory()
     let loop = try EventLoop()
     for event in device.events { try loop.add(event, token: Token.backend, isEdge: true) }

@@ -121,10 +121,10 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
       // Without protocol features there is no message that enables a ring.
       if !hasProtocolFeatures { try device.setEnabled(ring, true) }
     case .setRingCall:
-      let (ring, call) = try message.ringDescriptor()
+      let (ring, call) = try message.ringEvent()
       try device.setCall(ring, call)
     case .setRingError:
-      let (ring, error) = try message.ringDescriptor()
+      let (ring, error) = try message.ringEvent()
       try device.setError(ring, error)
     case .setRingEnable:
       let (ring, isEnabled) = try message.ringState()
@@ -262,9 +262,13 @@ struct VhostUserSession<Device: HostedDevice & ~Copyable, let queueCount: Int>: 
     device.owesConfigurationChange = false
     guard let backendSocket, negotiated(VhostUserFeature.configuration) else { return }
     let notice = VhostUserHeader.message(VhostUserNotice.configurationChange, isReply: false, [])
-    // Best effort: a front end that does not read its socket learns of the change when it looks.
+    // Best effort: a front end that does not read its socket learns of the change when it looks, and is not
+    // waited for.
     _ = unsafe notice.withUnsafeBytes { bytes in
-      unsafe clinux_send(backendSocket.number, bytes.baseAddress, bytes.count, nil, 0)
+      // Sending does not change them.
+      var vector = unsafe iovec(
+        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+      return unsafe clinux_send_vectors(backendSocket.number, &vector, 1)
     }
   }
 }
