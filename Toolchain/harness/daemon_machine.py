@@ -115,8 +115,9 @@ class Daemon:
         return total
 
     def limited_rings(self):
-        """How many io_urings it has, each of which must refuse what it was not made for: here, to tell what it
-        could do."""
+        """How many io_urings it has, each of which must refuse what it was not made for: here, to tell what
+        it could do.
+        """
         calls = ctypes.CDLL(None, use_errno=True)
         files = f"/proc/{self.process.pid}/fd/"
         rings = [int(number) for number in os.listdir(files)
