@@ -5,8 +5,8 @@ import PackageDescription
 //   hosted    `swift build`, `swift test`: ordinary Swift, for tests, coverage and sanitizers
 //   library   trait `Embedded`: a static library for Linux VMMs that needs no Swift runtime
 //   image     environment `BOARD=QEMUVirt`: bare-metal AArch64 (implies `Embedded`). `SMALL` is defined: what
-//             is compiled into every caller for speed elsewhere is one function. With `BOARD_LEVEL=2`, at EL2,
-//             `SPLIT_DRIVERS` too: our drivers of the board's own devices know split rings only
+//             is compiled into every caller for speed elsewhere is one function. With `BOARD_LEVEL=2`, at
+//             EL2, `SPLIT_DRIVERS` too: our drivers of the board's own devices know split rings only
 // `Toolchain/build` wraps all three.
 
 let board = Context.environment["BOARD"]
