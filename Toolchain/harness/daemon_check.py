@@ -50,7 +50,7 @@ class Sizes(guests_check.Sizes):
         self.random_blocks = 100
         self.file_mebibytes = 4
         self.iperf_seconds = 2
-        self.killed_mebibytes = 24
+        self.killed_mebibytes = 64
 
 
 class DaemonChecks(Checks):
