@@ -133,7 +133,10 @@ static unsigned char echo_byte(unsigned position) { return (unsigned char)(posit
 static uint32_t console_write(void *context, uint32_t number, const void *bytes, uint32_t byte_count) {
   uint32_t count = byte_count < 200 ? byte_count : 200, i; /* a slow reader */
   (void)context;
-  if (number != ECHO_PORT) return byte_count;
+  if (number != ECHO_PORT) {
+    fwrite(bytes, 1, byte_count, stdout);
+    return byte_count;
+  }
   for (i = 0; i < count; i++) {
     if (((const unsigned char *)bytes)[i] != echo_byte(echo.returned++)) echo.is_wrong = 1;
   }
@@ -323,7 +326,7 @@ void move_devices(void) {
 }
 
 void report_devices(void) {
-  printf("vmm: %u requests of the disk ended late, %u of %u bytes came back, "
+  printf("vmm: %u requests of the disk ended late, %u of %u bytes came back, %u frames went out, "
          "the devices moved %u times (%zu bytes)\n",
-         disk.completed, echo.returned, echo.sent, moves, saved_bytes);
+         disk.completed, echo.returned, echo.sent, frames, moves, saved_bytes);
 }

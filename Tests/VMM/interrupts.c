@@ -2,6 +2,8 @@
  * A GICv3 for one core: as much of it as a guest with one group and no priorities can see. */
 #include "vmm.h"
 
+enum { ARCHITECTURE = 3 << 4 }; /* GICv3, in PIDR2 of a frame */
+
 static struct {
   uint32_t enabled[INTERRUPT_COUNT / 32];
   uint32_t latched[INTERRUPT_COUNT / 32]; /* pending by an edge or by hand */
@@ -49,6 +51,8 @@ uint32_t interrupt_acknowledge(void) {
 void interrupt_end(uint32_t id) {
   if (id < INTERRUPT_COUNT) gic.active[id / 32] &= ~bit(id);
 }
+
+void interrupt_self(uint32_t id) { gic.latched[0] |= bit(id); }
 
 void interrupt_enable_group(uint32_t value) { gic.group_enable = value; }
 
@@ -105,6 +109,7 @@ uint64_t distributor_read(uint64_t offset, unsigned size) {
   switch (offset) {
   case 0x0: return gic.control;
   case 0x4: return INTERRUPT_COUNT / 32 - 1;
+  case 0xffe8: return ARCHITECTURE;
   default: return bits_read(offset, 32, INTERRUPT_COUNT - 32);
   }
 }
@@ -120,6 +125,7 @@ uint64_t redistributor_read(uint64_t offset, unsigned size) {
   switch (offset) {
   case 0x08: return 1u << 4; /* core 0.0.0.0, and the last one */
   case 0x14: return gic.waker;
+  case 0xffe8: return ARCHITECTURE;
   default: return 0;
   }
 }

@@ -67,7 +67,7 @@ static void put_slot(void *tree, unsigned slot) {
   must(fdt_end_node(tree));
 }
 
-void write_tree(void *place, size_t size) {
+void write_tree(void *place, size_t size, const char *options, size_t initrd_size) {
   unsigned slot;
   must(fdt_create(place, (int)size));
   must(fdt_finish_reservemap(place));
@@ -77,12 +77,25 @@ void write_tree(void *place, size_t size) {
   must(fdt_property_u32(place, "#size-cells", 2));
   must(fdt_property_u32(place, "interrupt-parent", CONTROLLER));
   must(fdt_begin_node(place, "chosen"));
-  must(fdt_property_string(place, "bootargs", ""));
+  must(fdt_property_string(place, "bootargs", options));
+  if (initrd_size != 0) {
+    must(fdt_property_u64(place, "linux,initrd-start", RAM_BASE + INITRD_OFFSET));
+    must(fdt_property_u64(place, "linux,initrd-end", RAM_BASE + INITRD_OFFSET + initrd_size));
+  }
   must(fdt_property_string(place, "stdout-path", "/pl011@9000000"));
   must(fdt_end_node(place));
   must(fdt_begin_node(place, "memory@40000000"));
   must(fdt_property_string(place, "device_type", "memory"));
   put_range(place, RAM_BASE, RAM_SIZE);
+  must(fdt_end_node(place));
+  must(fdt_begin_node(place, "cpus"));
+  must(fdt_property_u32(place, "#address-cells", 1));
+  must(fdt_property_u32(place, "#size-cells", 0));
+  must(fdt_begin_node(place, "cpu@0"));
+  must(fdt_property_string(place, "device_type", "cpu"));
+  must(fdt_property_string(place, "compatible", "arm,cortex-a53"));
+  must(fdt_property_u32(place, "reg", 0));
+  must(fdt_end_node(place));
   must(fdt_end_node(place));
   must(fdt_begin_node(place, "psci"));
   must(fdt_property_string(place, "compatible", "arm,psci-1.0"));
@@ -92,7 +105,7 @@ void write_tree(void *place, size_t size) {
   put_controller(place);
   must(fdt_begin_node(place, "pl011@9000000"));
   must(fdt_property(place, "compatible", "arm,pl011\0arm,primecell", 24));
-  put_range(place, SERIAL_BASE, 0x1000);
+  put_range(place, SERIAL_BASE, SERIAL_SIZE);
   put_interrupt(place, SHARED, SERIAL_INTERRUPT - 32);
   must(fdt_end_node(place));
   for (slot = 0; slot < SLOT_COUNT; slot++) put_slot(place, slot);
