@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The processor: Unicorn's, and what that leaves to its user. Written for Unicorn 2.0.1.
+ * The processor: Unicorn's, and what that leaves to its user. Tried with Unicorn 2.0.1 and 2.1.4.
  *
  * Interrupts: the guest runs at non-secure EL1 below an EL2 that has nothing in it. HCR_EL2.VI is then an
  * interrupt line to the guest, which Unicorn's processor knows and obeys.
@@ -150,11 +150,11 @@ static void call_firmware(void) {
   uint32_t function = (uint32_t)get(UC_ARM64_REG_X0), of = (uint32_t)get(UC_ARM64_REG_X1);
   int64_t result = NOT_SUPPORTED;
   switch (function) {
-  case 0x84000000: result = VERSION; break;                                    /* PSCI_VERSION */
-  case 0x80000000: result = VERSION; break;                                    /* SMCCC_VERSION */
-  case 0x8400000a: result = of == 0x80000000 ? 0 : NOT_SUPPORTED; break;       /* PSCI_FEATURES */
-  case 0x84000008: end(0); break;                                              /* SYSTEM_OFF */
-  case 0x84000009: end(1); break;                                              /* SYSTEM_RESET: a panic */
+  case 0x84000000: result = VERSION; break;                              /* PSCI_VERSION */
+  case 0x80000000: result = VERSION; break;                              /* SMCCC_VERSION */
+  case 0x8400000a: result = of == 0x80000000 ? 0 : NOT_SUPPORTED; break; /* PSCI_FEATURES */
+  case 0x84000008: end(0); break;                                        /* SYSTEM_OFF */
+  case 0x84000009: end(1); break;                                        /* SYSTEM_RESET, as by a panic */
   default: break;
   }
   set(UC_ARM64_REG_X0, (uint64_t)result);
