@@ -15,6 +15,9 @@ public protocol InterruptRegisters: ~Copyable {
 }
 
 /// A set of interrupt identifiers from 0 to 287: 32 private ones, then the shared ones.
+///
+/// To look into it is mutating here and in the filter, although nothing changes: what is borrowed would be
+/// copied for each look.
 public struct InterruptSet: Equatable, Sendable {
   private var words = [9 of UInt32](repeating: 0)
 
@@ -25,12 +28,12 @@ public struct InterruptSet: Equatable, Sendable {
   public mutating func insert(_ id: Int) { words[id / 32] |= 1 << UInt32(id % 32) }
 
   /// Whether `id` is in the set; false at 288 and beyond.
-  public func contains(_ id: Int) -> Bool {
+  public mutating func contains(_ id: Int) -> Bool {
     id >= 0 && id < 288 && words[id / 32] & 1 << UInt32(id % 32) != 0
   }
 
   /// The 32 identifiers from `32 * index` on, as bits; none beyond the end.
-  public func word(_ index: Int) -> UInt32 { index >= 0 && index < 9 ? words[index] : 0 }
+  public mutating func word(_ index: Int) -> UInt32 { index >= 0 && index < 9 ? words[index] : 0 }
 
   /// Whether the two sets hold the same.
   public static func == (a: InterruptSet, b: InterruptSet) -> Bool {
@@ -64,7 +67,7 @@ public struct InterruptFilter: Sendable {
   }
 
   /// A guest's read of 1, 4 or 8 bytes at `offset`. What is not the guest's reads as zero.
-  public func read<Registers: InterruptRegisters & ~Copyable>(
+  public mutating func read<Registers: InterruptRegisters & ~Copyable>(
     _ offset: Int, byteCount: Int, _ registers: borrowing Registers
   ) -> UInt64 {
     if byteCount == 8 {
@@ -80,7 +83,7 @@ public struct InterruptFilter: Sendable {
   }
 
   /// The bits of the word at `offset` that the guest may see.
-  private func readable(_ offset: Int) -> UInt32 {
+  private mutating func readable(_ offset: Int) -> UInt32 {
     switch offset {
     case Map.groups, Map.bitmaps: return owned.word((offset & 0x7f) / 4)
     case Map.priorities: return spread(first: offset - Map.priorities.lowerBound, bitsEach: 8)
@@ -92,7 +95,7 @@ public struct InterruptFilter: Sendable {
   }
 
   /// A mask with `bitsEach` ones for each owned identifier from `first` on, over one word.
-  private func spread(first: Int, bitsEach: Int) -> UInt32 {
+  private mutating func spread(first: Int, bitsEach: Int) -> UInt32 {
     var mask: UInt32 = 0
     for i in 0..<(32 / bitsEach) where owned.contains(first + i) {
       mask |= ((1 << UInt32(bitsEach)) - 1) << UInt32(i * bitsEach)
@@ -103,7 +106,7 @@ public struct InterruptFilter: Sendable {
   /// A guest's write of 1, 4 or 8 bytes at `offset`. What is not the guest's stays as it is.
   ///
   /// Configuration registers are read and written back: callers hold the lock of the controller.
-  public func write<Registers: InterruptRegisters & ~Copyable>(
+  public mutating func write<Registers: InterruptRegisters & ~Copyable>(
     _ value: UInt64, _ offset: Int, byteCount: Int, _ registers: borrowing Registers
   ) {
     let word = UInt32(truncatingIfNeeded: value)
@@ -128,7 +131,7 @@ public struct InterruptFilter: Sendable {
 
   /// Where an interrupt goes: to the core asked for if it is the guest's, else to its first one. "Any core"
   /// would mean other guests' cores too.
-  private func route(_ asked: UInt64) -> UInt64 {
+  private mutating func route(_ asked: UInt64) -> UInt64 {
     for i in 0..<coreCount where cores[i] == asked { return asked }
     return cores[0]
   }

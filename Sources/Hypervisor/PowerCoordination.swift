@@ -88,7 +88,7 @@ public struct PowerCoordination: Sendable {
     }
   }
 
-  private func core(_ affinity: UInt64) -> Int? {
+  private mutating func core(_ affinity: UInt64) -> Int? {
     for i in 0..<coreCount where affinities[i] == affinity { return i }
     return nil
   }
@@ -105,7 +105,7 @@ public struct PowerCoordination: Sendable {
     }
   }
 
-  private func affinityInfo(_ target: UInt64, level: UInt64) -> PowerAction {
+  private mutating func affinityInfo(_ target: UInt64, level: UInt64) -> PowerAction {
     guard level == 0, let core = core(target) else { return .result(Answer.invalidParameters) }
     return switch states[core] {
     case .on: .result(0)

@@ -19,10 +19,7 @@ struct ConsoleTerminal: ~Copyable {
   private var received: [8 of ByteRing<256>] = InlineArray { _ in ByteRing() }
 
   @inline(never)
-  init(guestCount: Int, ports: consuming HardwarePorts?) {
-    screen = ConsoleMultiplexer(count: guestCount)
-    self.ports = ports
-  }
+  init(guestCount: Int) { screen = ConsoleMultiplexer(count: guestCount) }
 
   // MARK: Output
 
@@ -77,11 +74,12 @@ struct ConsoleTerminal: ~Copyable {
     return .none
   }
 
-  private mutating func say(_ text: StaticString, _ last: UInt8? = nil) {
+  private mutating func say(_ text: FixedText, _ last: UInt8? = nil) {
     screen.say(0x0d)
     screen.say(0x0a)
     screen.say(0x5b)
-    for index in 0..<text.utf8CodeUnitCount { screen.say(Serial.byte(of: text, at: index)) }
+    let bytes = text.bytes
+    for index in bytes.indices { screen.say(bytes[index]) }
     if let last { screen.say(last) }
     screen.say(0x5d)
     screen.say(0x0d)

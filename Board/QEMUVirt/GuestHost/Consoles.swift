@@ -5,6 +5,7 @@ import DeviceTypes
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// The guests' consoles.
 struct Consoles: DeviceKind, ~Copyable {
@@ -16,10 +17,9 @@ struct Consoles: DeviceKind, ~Copyable {
 
   init(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
     let slot = HardwareSlots.last(.console)
-    var ports: HardwarePorts?
-    if let slot { ports = HardwarePorts(slot, &arena) }
-    hardware = ports == nil ? nil : slot
-    let terminal = TerminalReference(ConsoleTerminal(guestCount: setup.guestCount, ports: ports))
+    let terminal = TerminalReference(ConsoleTerminal(guestCount: setup.guestCount))
+    if let slot { terminal.with { $0.ports = HardwarePorts(slot, &arena) } }
+    hardware = terminal.with { $0.ports == nil } ? nil : slot
     transports = PerGuest(setup, slot: Self.slot) { guest in
       var device = GuestDevice.Console(backend: GuestConsole(guest: guest, terminal: terminal))
       device.addPort(1, name: Self.name("vireo.1"), isOpen: false)
@@ -33,8 +33,11 @@ struct Consoles: DeviceKind, ~Copyable {
     }
   }
 
-  private static func name(_ text: StaticString) -> ConsolePortName {
-    ConsolePortName((0..<text.utf8CodeUnitCount).lazy.map { Serial.byte(of: text, at: $0) })
+  private static func name(_ text: FixedText) -> ConsolePortName {
+    let bytes = text.bytes
+    var name = ConsolePortName()
+    for index in bytes.indices { name.append(bytes[index]) }
+    return name
   }
 
   /// Serves what was typed on the UART.

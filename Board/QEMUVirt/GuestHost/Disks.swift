@@ -7,6 +7,7 @@ import DeviceTypes
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// The guests' disks.
 struct Disks: DeviceKind, ~Copyable {
@@ -16,9 +17,9 @@ struct Disks: DeviceKind, ~Copyable {
   private var hardware: HardwareDisks
 
   init(_ setup: borrowing HostSetup, _ arena: inout DriverArena) {
-    let hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
+    var hardware = HardwareDisks(guestCount: setup.guestCount, &arena)
     transports = PerGuest(setup, slot: Self.slot) {
-      GuestDevice(BlockDevice(backend: Self.backend($0, setup, hardware)))
+      GuestDevice(BlockDevice(backend: Self.backend($0, setup, &hardware)))
     }
     self.hardware = hardware
     for i in 0..<self.hardware.count {
@@ -32,7 +33,7 @@ struct Disks: DeviceKind, ~Copyable {
   }
 
   private static func backend(
-    _ guest: Int, _ setup: borrowing HostSetup, _ hardware: borrowing HardwareDisks
+    _ guest: Int, _ setup: borrowing HostSetup, _ hardware: inout HardwareDisks
   ) -> GuestDisk {
     if let share = hardware.share(of: guest, memory: setup.memory(of: guest)) { return GuestDisk(share) }
     Report.line(

@@ -26,9 +26,9 @@ struct Guest: ~Copyable {
   /// VTTBR_EL2.
   let translation: UInt64
   /// Its view of the distributor.
-  let shared: InterruptFilter
+  private var shared: InterruptFilter
   /// Its view of the private interrupts of its cores.
-  let own: InterruptFilter
+  private var own: InterruptFilter
   let distributor: ControllerFrame
   let redistributors: MMIORegion
 

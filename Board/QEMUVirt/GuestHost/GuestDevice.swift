@@ -67,7 +67,9 @@ extension PerGuest where Element == GuestTransport {
   }
 
   /// A network interface: a frame for the guest.
-  mutating func deliver(_ packet: NetworkPacket, _ context: inout DeviceContext) throws(DriverFault) {
+  mutating func deliver(
+    _ packet: borrowing NetworkPacket, _ context: inout DeviceContext
+  ) throws(DriverFault) {
     if case .network(let device) = unsafe place { try unsafe device.pointee.deliver(packet, &context) }
   }
 

@@ -29,23 +29,15 @@ struct HardwareDisks: ~Copyable {
   init(guestCount: Int, _ arena: inout DriverArena) {
     self.guestCount = guestCount
     var slot = HardwareSlots.last(.block)
-    var slots = [4 of HardwareSlot?](repeating: nil)
-    var found = 0
-    while let next = slot, found < guestCount {
-      slots[found] = next
-      found += 1
+    let isOnly = slot.map { HardwareSlots.last(.block, before: $0.index) == nil } ?? false
+    isDivided = isOnly && guestCount > 1
+    while let next = slot, count < guestCount {
+      if let shared = unsafe Self.start(next, shareCount: isDivided ? guestCount : 1, &arena) {
+        disks[count] = unsafe HardwareDisk(slot: next, shared: shared)
+      }
+      count += 1
       slot = HardwareSlots.last(.block, before: next.index)
     }
-    isDivided = found == 1 && guestCount > 1
-    for i in 0..<found {
-      // `found` of them are there.
-      let slot = slots[i]!
-      guard let shared = unsafe Self.start(slot, shareCount: isDivided ? guestCount : 1, &arena) else {
-        continue
-      }
-      disks[i] = unsafe HardwareDisk(slot: slot, shared: shared)
-    }
-    count = found
   }
 
   /// Takes a disk into use; nil, and a line that says why, when it cannot be.
@@ -88,17 +80,17 @@ struct HardwareDisks: ~Copyable {
   }
 
   /// What guest `guest` has: the disk with its number, or its part of the only one; nil for neither.
-  func disk(of guest: Int) -> HardwareDisk? { disks[isDivided ? 0 : guest] }
+  mutating func disk(of guest: Int) -> HardwareDisk? { disks[isDivided ? 0 : guest] }
 
   /// The disk with a number, from 0 on, that interrupts name.
   subscript(index: Int) -> HardwareDisk? {
-    get { disks[index] }
+    mutating get { disks[index] }
     set { disks[index] = newValue }
   }
 
   /// The block backend of a guest, if it has a hardware disk.
   @inline(never)
-  func share(of guest: Int, memory: GuestMemory) -> DriverDisk<SlotRegisters>? {
+  mutating func share(of guest: Int, memory: GuestMemory) -> DriverDisk<SlotRegisters>? {
     guard let disk = disk(of: guest) else { return nil }
     // Never freed, and used under the lock of the disks only. Guest RAM is mapped one to one, for the
     // hardware too.

@@ -32,7 +32,9 @@ import Virtio
 
   /// Passes on what a guest sends. To other guests at once, in one copy from its memory to theirs; to the
   /// uplink from where it lies. Only what goes nowhere but there waits for room there.
-  mutating func transmit(_ packet: NetworkPacket, from guest: Int, tag: UInt32) -> NetworkTransmission {
+  mutating func transmit(
+    _ packet: borrowing NetworkPacket, from guest: Int, tag: UInt32
+  ) -> NetworkTransmission {
     let ports = fabric.route(packet.head, from: guest, at: Self.now)
     var outcome = NetworkTransmission.done
     if ports.contains(Self.uplinkPort), let uplink {
@@ -84,12 +86,12 @@ import Virtio
     deliverFromUplink(NetworkPacket(frame, offload))
   }
 
-  private mutating func deliverFromUplink(_ packet: NetworkPacket) {
+  private mutating func deliverFromUplink(_ packet: borrowing NetworkPacket) {
     deliver(packet, to: fabric.route(packet.head, from: Self.uplinkPort, at: Self.now))
   }
 
   @_optimize(speed)
-  private mutating func deliver(_ packet: NetworkPacket, to ports: NetworkPorts) {
+  private mutating func deliver(_ packet: borrowing NetworkPacket, to ports: NetworkPorts) {
     var ports = ports
     while let port = ports.popFirst() {
       guard port != Self.uplinkPort, let transport = unsafe transports[port] else { continue }
@@ -119,7 +121,7 @@ extension NetworkPorts {
 extension GuestTransport {
   /// Gives the guest a frame, if its driver is there. `finishCalls` follows.
   @_optimize(speed)
-  mutating func accept(_ packet: NetworkPacket) {
+  mutating func accept(_ packet: borrowing NetworkPacket) {
     _ = callOneOfMany { (device, context) throws(DriverFault) in try device.deliver(packet, &context) }
   }
 }

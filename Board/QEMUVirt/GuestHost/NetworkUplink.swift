@@ -108,7 +108,9 @@ struct NetworkUplink: ~Copyable {
   // MARK: Out
 
   /// Sends a frame of a guest, in as many as the hardware wants.
-  mutating func transmit(_ packet: NetworkPacket, from guest: Int, tag: UInt32) -> NetworkTransmission {
+  mutating func transmit(
+    _ packet: borrowing NetworkPacket, from guest: Int, tag: UInt32
+  ) -> NetworkTransmission {
     guard !isBroken, var finishing = packet.finishing(for: driver.transmitOffloads) else {
       droppedCount &+= 1
       return .done
@@ -120,7 +122,7 @@ struct NetworkUplink: ~Copyable {
       let isIndirect = driver.features.contains(.indirectDescriptors)
       let segmentCount = count == 1 ? packet.pieceCount : isIndirect ? 0 : packet.pieceCount + count
       guard try driver.hasRoom(frameCount: count, segmentCount: segmentCount) else { return .busy }
-      var frame = packet
+      var frame = NetworkPacket(copying: packet)
       for _ in 0..<count {
         packet.makeNext(&frame, &finishing)
         if try submit(&frame, token: UInt32(guest) << 8 | tag) {

@@ -42,20 +42,22 @@ struct ProcessorModel {
 
   /// The level that it runs at: the one that was asked for, unless voltage or cap forbid it.
   var level: Int {
-    var level = wantedLevel
-    let steps = max(microvolts - 850_000, 0) / 50_000
-    level = min(level, Int(steps))
-    while level > 0, cap != 0, fullPower(level) > cap { level -= 1 }
-    return level
+    mutating get {
+      var level = wantedLevel
+      let steps = max(microvolts - 850_000, 0) / 50_000
+      level = min(level, Int(steps))
+      while level > 0, cap != 0, fullPower(level) > cap { level -= 1 }
+      return level
+    }
   }
 
   /// The share of the time that cores run.
   var share: UInt32 {
-    Gates.wholeShare * Self.megahertz(level) / Self.megahertz(Self.levelCount - 1)
+    mutating get { Gates.wholeShare * Self.megahertz(level) / Self.megahertz(Self.levelCount - 1) }
   }
 
   /// At full load, in milliwatts: with the square of the voltage.
-  private func fullPower(_ level: Int) -> UInt32 {
+  private mutating func fullPower(_ level: Int) -> UInt32 {
     let millivolts = UInt64(microvolts / 1000)
     return UInt32(truncatingIfNeeded: UInt64(Self.milliwatts(level)) * millivolts * millivolts / 1_000_000)
   }

@@ -80,9 +80,9 @@ struct BlockQueues: ~Copyable {
   /// How many of them there are.
   var queueCount = 0
   /// Device-visible memory of the fragments.
-  let area: DMABuffer
+  var area = DMABuffer()
   /// The lists of the requests: address or sector, length, flags; 16 bytes an item.
-  var lists: PrivateMemory
+  var lists = PrivateMemory()
   /// Items of each list.
   let listLimit: Int
   var limits = BlockFragmentLimits()
@@ -102,15 +102,18 @@ struct BlockQueues: ~Copyable {
   var ended: UInt32 = 0
   var nextTurn: UInt32 = 0
 
-  init?<Memory: DriverMemory & ~Copyable>(listLimit: Int, from memory: inout Memory) {
+  init(listLimit: Int) { self.listLimit = listLimit }
+
+  /// Takes what there has to be beside the rings from `memory`. False when that runs out.
+  mutating func allocate<Memory: DriverMemory & ~Copyable>(from memory: inout Memory) -> Bool {
     guard
       let area = memory.allocateShared(
         byteCount: Self.fragmentLimit * Self.areaByteCount, alignment: Self.areaByteCount),
       let lists = memory.allocatePrivate(byteCount: Self.requestLimit * listLimit * 16)
-    else { return nil }
+    else { return false }
     self.area = area
     self.lists = lists
-    self.listLimit = listLimit
+    return true
   }
 
   // MARK: Requests

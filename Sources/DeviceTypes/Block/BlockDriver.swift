@@ -14,11 +14,11 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   /// The transport, for display.
   public private(set) var transport: MMIODriverTransport<Registers>
   /// What was agreed on.
-  public let features: Features
+  public private(set) var features = Features.none
   /// The configuration: fields of features that were not accepted are zero, and nonsense is left out.
   public private(set) var configuration: BlockConfiguration
   /// Queues in use.
-  public let queueCount: Int
+  public var queueCount: Int { queues.queueCount }
   /// What the device did wrong, if anything.
   public internal(set) var fault: DeviceFault?
   /// Whether `publish` is left to the caller, so that several requests go out at once.
@@ -36,56 +36,64 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   ) throws(DeviceFault) {
     precondition(options.queueCount >= 1 && options.queueCount <= BlockQueues.queueLimit, "1 to 4 queues")
     precondition(options.segmentLimit >= 1, "a list of nothing")
-    var transport = transport
-    guard transport.deviceID == .block else { throw .wrongDeviceType(transport.deviceID.rawValue) }
-    let wanted = options.deviceFeatures & BlockDriverOptions.knownFeatures
-    let features = try transport.negotiate(supported: options.ringFeatures | wanted)
-    guard var queues = BlockQueues(listLimit: options.segmentLimit, from: &memory) else {
-      transport.fail()
-      return nil
+    self.init(transport, listLimit: options.segmentLimit)
+    guard self.transport.deviceID == .block else {
+      throw .wrongDeviceType(self.transport.deviceID.rawValue)
     }
-    let configuration: BlockConfiguration
+    let wanted = options.deviceFeatures & BlockDriverOptions.knownFeatures
+    features = try self.transport.negotiate(supported: options.ringFeatures | wanted)
+    let isComplete: Bool
     do throws(DeviceFault) {
-      configuration = try Self.readConfiguration(transport, features)
-      guard try Self.setUp(&queues, transport, features, configuration, &memory, options) else {
-        transport.fail()
-        return nil
-      }
+      isComplete = try setUp(options, &memory)
     } catch {
-      transport.fail()
+      self.transport.fail()
       throw error
     }
-    self.features = features
-    self.configuration = configuration
-    queueCount = queues.queueCount
-    self.queues = queues
-    self.transport = transport
+    guard isComplete else {
+      self.transport.fail()
+      return nil
+    }
   }
 
-  /// Sets up the queues, in their place, and lets the device go live. False when `memory` runs out.
-  private static func setUp<Memory: DriverMemory & ~Copyable>(
-    _ queues: inout BlockQueues, _ transport: borrowing MMIODriverTransport<Registers>, _ features: Features,
-    _ configuration: BlockConfiguration, _ memory: inout Memory, _ options: BlockDriverOptions
+  /// A driver that has no queues yet.
+  private init(_ transport: consuming MMIODriverTransport<Registers>, listLimit: Int) {
+    self.transport = transport
+    configuration = BlockConfiguration()
+    queues = BlockQueues(listLimit: listLimit)
+  }
+
+  /// Sets up the queues and lets the device go live. False when `memory` runs out.
+  private mutating func setUp<Memory: DriverMemory & ~Copyable>(
+    _ options: BlockDriverOptions, _ memory: inout Memory
   ) throws(DeviceFault) -> Bool {
+    try takeConfiguration()
+    guard queues.allocate(from: &memory) else { return false }
     queues.queueCount = min(
       options.queueCount, features.contains(BlockFeature.multiqueue) ? Int(configuration.queueCount) : 1)
-    for i in 0..<queues.queueCount {
+    for i in 0..<queueCount {
       // Header, a segment and status.
-      let size = try transport.queueSize(UInt16(i), wanted: max(options.queueSize, 4), minimum: 3)
-      guard
-        let queue = DriverVirtqueue(
-          index: UInt16(i), size: size, features: features, indirectCapacity: options.indirectCapacity,
-          from: &memory)
-      else { return false }
-      try transport.enable(queue)
-      queues.queues[i] = consume queue
+      queues.queues[i] = try transport.makeQueue(
+        i, wanted: max(options.queueSize, 4), minimum: 3, indirectCapacity: options.indirectCapacity,
+        from: &memory)
+      guard let size = queues.queues[i]?.size else { return false }
       // §2.7.5.3.1: a chain is never longer than the queue, indirect or not.
       queues.chainLength = min(queues.chainLength, Int(size))
     }
-    queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
-    queues.sectorCount = configuration.sectorCount
-    try transport.start()
+    try goLive()
     return true
+  }
+
+  @inline(never)
+  private mutating func takeConfiguration() throws(DeviceFault) {
+    configuration = try Self.readConfiguration(transport, features)
+    queues.sectorCount = configuration.sectorCount
+  }
+
+  /// Requests are checked against the configuration, and cut to the limits: the two belong together.
+  @inline(never)
+  private mutating func goLive() throws(DeviceFault) {
+    queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
+    try transport.start()
   }
 
   /// Sectors of 512 bytes, as last told.
@@ -250,15 +258,12 @@ public struct BlockDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   public mutating func restart() throws(DeviceFault) {
     do throws(DeviceFault) {
       _ = try transport.negotiate(supported: features, required: features)
-      configuration = try Self.readConfiguration(transport, features)
-      queues.sectorCount = configuration.sectorCount
+      try takeConfiguration()
       for i in 0..<queueCount {
         guard transport.queueSizeMax(UInt16(i)) != 0 else { throw .queueUnavailable(UInt16(i)) }
         try transport.enable(queues.queues[i]!)
       }
-      // Requests are checked against the configuration, and cut to the limits: the two belong together.
-      queues.limits = try BlockFragmentLimits(configuration, features, chainLength: queues.chainLength)
-      try transport.start()
+      try goLive()
       fault = nil
     } catch {
       transport.fail()

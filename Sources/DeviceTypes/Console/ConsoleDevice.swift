@@ -107,41 +107,49 @@ public struct ConsoleDevice<Backend: ConsoleBackend & ~Copyable, let portCount: 
   ) throws(DriverFault) {
     let isWanted = isConnected(port, isMultiport) && ports[port].isOpen
     var left = Self.serviceByteLimit
-    while let buffer = try nextOutput(port, &queue) {
-      var buffer = buffer
+    while try findOutput(port, &queue) {
       // Nobody listens at a port that the host has closed or taken away: the data is lost, not delayed.
-      if isWanted && !buffer.isStale {
-        while let range = try buffer.nextRange(queue) {
-          let part = range.prefix(min(range.byteCount, left))
-          let taken = part.byteCount == 0 ? 0 : backend.write(part, port: port)
-          precondition(taken <= part.byteCount, "a backend that took too much")
-          left -= taken
-          buffer.takenByteCount += taken
-          if taken < range.byteCount {
-            // Our limit, or a busy backend: the buffer waits, and those behind it stay in the ring.
-            if taken == part.byteCount { queue.needsService = true }
-            buffer.rest = range.dropFirst(taken)
-            ports[port].output = consume buffer
-            return
-          }
-        }
+      if isWanted, ports[port].output?.isStale == false {
+        guard try write(port, &queue, &left) else { return }
       }
-      try queue.useOutOfLine(buffer.endOutput(), written: 0)
+      if let done = ports[port].output.take() { try queue.useOutOfLine(done.endOutput(), written: 0) }
     }
   }
 
-  /// The buffer that waits, or the next one.
-  private mutating func nextOutput(
+  /// Whether there is output: a buffer that waited, or the next one, which is now that of the port.
+  private mutating func findOutput(
     _ port: Int, _ queue: inout DeviceVirtqueue
-  ) throws(DriverFault) -> OutputBuffer? {
-    if let waiting = ports[port].output.take() { return waiting }
-    guard var chain = try queue.nextOutOfLine() else { return nil }
+  ) throws(DriverFault) -> Bool {
+    if ports[port].output != nil { return true }
+    guard var chain = try queue.nextOutOfLine() else { return false }
     let taken = ports[port].takenByteCount
     if taken != 0 {
       ports[port].takenByteCount = 0
       _ = try chain.skip(taken, queue)
     }
-    return OutputBuffer(chain: chain, takenByteCount: taken)
+    ports[port].output = OutputBuffer(chain: chain, takenByteCount: taken)
+    return true
+  }
+
+  /// Gives the backend up to `left` bytes of the port's output. Whether that was all: if not, the buffer
+  /// waits, and those behind it stay in the ring.
+  private mutating func write(
+    _ port: Int, _ queue: inout DeviceVirtqueue, _ left: inout UInt32
+  ) throws(DriverFault) -> Bool {
+    while let range = try ports[port].output!.nextRange(queue) {
+      let part = range.prefix(min(range.byteCount, left))
+      let taken = part.byteCount == 0 ? 0 : backend.write(part, port: port)
+      precondition(taken <= part.byteCount, "a backend that took too much")
+      left -= taken
+      ports[port].output!.takenByteCount += taken
+      if taken < range.byteCount {
+        // Our limit, or a busy backend.
+        if taken == part.byteCount { queue.needsService = true }
+        ports[port].output!.rest = range.dropFirst(taken)
+        return false
+      }
+    }
+    return true
   }
 
   // MARK: Input

@@ -19,13 +19,9 @@ struct ConsoleReceiveChannel: ~Copyable {
     _ index: Int, count: UInt16, byteCount: Int, on transport: borrowing MMIODriverTransport<Registers>,
     memory source: inout Memory
   ) throws(DeviceFault) {
-    let size = try transport.queueSize(UInt16(index), wanted: count)
-    guard
-      let queue = DriverVirtqueue(
-        index: UInt16(index), size: size, features: transport.features, from: &source),
-      let memory = source.allocateShared(byteCount: Int(size) * byteCount, alignment: 16)
+    guard let queue = try transport.makeQueue(index, wanted: count, from: &source),
+      let memory = source.allocateShared(byteCount: Int(queue.size) * byteCount, alignment: 16)
     else { return nil }
-    try transport.enable(queue)
     self.queue = queue
     self.memory = memory
     self.byteCount = byteCount
@@ -130,18 +126,15 @@ struct ConsoleTransmitChannel: ~Copyable {
     _ index: Int, count: UInt16, byteCount: Int, on transport: borrowing MMIODriverTransport<Registers>,
     memory source: inout Memory
   ) throws(DeviceFault) {
-    let size = try transport.queueSize(UInt16(index), wanted: min(count, 64))
-    guard
-      var queue = DriverVirtqueue(
-        index: UInt16(index), size: size, features: transport.features, from: &source),
-      let memory = source.allocateShared(byteCount: Int(size) * byteCount, alignment: 16)
+    guard let queue = try transport.makeQueue(index, wanted: min(count, 64), from: &source),
+      let memory = source.allocateShared(byteCount: Int(queue.size) * byteCount, alignment: 16)
     else { return nil }
-    // Free buffers are looked for when they are needed.
-    queue.disableNotifications()
-    try transport.enable(queue)
+    let size = queue.size
     self.queue = queue
     self.memory = memory
     self.byteCount = byteCount
+    // Free buffers are looked for when they are needed. The device is not live yet.
+    self.queue.disableNotifications()
     free = size == 64 ? .max : (1 << UInt64(size)) - 1
   }
 

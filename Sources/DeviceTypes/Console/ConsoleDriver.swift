@@ -44,9 +44,9 @@ public struct ConsoleBuffers: Equatable, Sendable {
 /// throws it again: drop the driver and start over.
 public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit: Int>: ~Copyable {
   /// The transport, for display.
-  public let transport: MMIODriverTransport<Registers>
+  public private(set) var transport: MMIODriverTransport<Registers>
   /// Ports that can exist, on the device's word.
-  public let portCountMax: UInt32
+  public private(set) var portCountMax: UInt32 = 1
   /// Messages of the device that made no sense and were ignored.
   public internal(set) var refusedMessageCount: UInt32 = 0
   var ports: [portLimit of PortSlot]
@@ -63,45 +63,41 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
   ) throws(DeviceFault) {
     precondition(portLimit > 0, "a console has a port")
     precondition(buffers.receiveByteCount > 0 && buffers.transmitByteCount > 0, "empty buffers")
-    var transport = transport
-    guard transport.deviceID == .console else { throw .wrongDeviceType(transport.deviceID.rawValue) }
-    let negotiated = try transport.negotiate(supported: features & ConsoleFeature.all | ringFeatures)
-    let isMultiport = negotiated.contains(ConsoleFeature.multiport)
-    var ports: [portLimit of PortSlot] = InlineArray { _ in PortSlot() }
-    var control: ConsoleChannels?
-    var portCountMax: UInt32 = 1
+    self.init(transport)
+    guard self.transport.deviceID == .console else {
+      throw .wrongDeviceType(self.transport.deviceID.rawValue)
+    }
+    _ = try self.transport.negotiate(supported: features & ConsoleFeature.all | ringFeatures)
     let isComplete: Bool
     do throws(DeviceFault) {
-      if isMultiport { portCountMax = transport.configuration32(ConsoleConfiguration.portCountMax) }
-      if portCountMax == 0 { throw .invalidConfiguration }
-      let count = Int(min(UInt32(portLimit), portCountMax))
-      isComplete = try Self.setUp(count, &ports, isMultiport, &control, buffers, transport, &memory)
-      if isComplete {
-        if negotiated.contains(ConsoleFeature.size) { ports[0].state.size = try Self.readSize(transport) }
-        try transport.start()
-      }
+      isComplete = try setUp(buffers, &memory)
     } catch {
-      transport.fail()
+      self.transport.fail()
       throw error
     }
     guard isComplete else {
-      transport.fail()
+      self.transport.fail()
       return nil
     }
-    self.transport = transport
-    self.portCountMax = portCountMax
-    self.ports = ports
-    self.control = control
-    begin(isMultiport)
+    begin()
   }
 
-  /// §5.3.5: the queues of `count` ports, and the control queues. False when memory runs out.
-  private static func setUp<Memory: DriverMemory & ~Copyable>(
-    _ count: Int, _ ports: inout [portLimit of PortSlot], _ isMultiport: Bool,
-    _ control: inout ConsoleChannels?, _ buffers: ConsoleBuffers,
-    _ transport: borrowing MMIODriverTransport<Registers>, _ memory: inout Memory
+  /// A driver that has no queues yet.
+  private init(_ transport: consuming MMIODriverTransport<Registers>) {
+    self.transport = transport
+    ports = InlineArray { _ in PortSlot() }
+  }
+
+  private var isMultiport: Bool { transport.features.contains(ConsoleFeature.multiport) }
+
+  /// Sets up the queues of the ports (§5.3.5) and the control queues, and lets the device go live. False when
+  /// memory runs out.
+  private mutating func setUp<Memory: DriverMemory & ~Copyable>(
+    _ buffers: ConsoleBuffers, _ memory: inout Memory
   ) throws(DeviceFault) -> Bool {
-    for port in 0..<count {
+    if isMultiport { portCountMax = transport.configuration32(ConsoleConfiguration.portCountMax) }
+    if portCountMax == 0 { throw .invalidConfiguration }
+    for port in 0..<Int(min(UInt32(portLimit), portCountMax)) {
       ports[port].channels = try ConsoleChannels(
         receive: ConsoleQueue.receive(port), buffers, on: transport, memory: &memory)
       if ports[port].channels == nil { return false }
@@ -111,11 +107,15 @@ public struct ConsoleDriver<Registers: RegisterAccess & ~Copyable, let portLimit
         receive: ConsoleQueue.controlReceive, .control, on: transport, memory: &memory)
       if control == nil { return false }
     }
+    if transport.features.contains(ConsoleFeature.size) {
+      ports[0].state.size = try Self.readSize(transport)
+    }
+    try transport.start()
     return true
   }
 
   /// §5.3.5: fills the receive queues, and with several ports says that we are ready.
-  private mutating func begin(_ isMultiport: Bool) {
+  private mutating func begin() {
     for port in 0..<portLimit where ports[port].channels != nil {
       ports[port].channels!.receive.fill()
       ports[port].channels!.receive.publish(to: transport)

@@ -24,17 +24,14 @@ public struct EntropyDriver<Registers: RegisterAccess & ~Copyable>: ~Copyable {
     precondition(bufferByteCount > 0 && bufferByteCount <= 1 << 30, "an impossible buffer")
     var transport = transport
     guard transport.deviceID == .entropy else { throw .wrongDeviceType(transport.deviceID.rawValue) }
-    let features = try transport.negotiate(supported: ringFeatures)
+    _ = try transport.negotiate(supported: ringFeatures)
     do throws(DeviceFault) {
-      let index = UInt16(EntropyQueue.request)
-      let size = try transport.queueSize(index, wanted: 8)
-      guard let queue = DriverVirtqueue(index: index, size: size, features: features, from: &memory),
+      guard let queue = try transport.makeQueue(EntropyQueue.request, wanted: 8, from: &memory),
         let buffer = memory.allocateShared(byteCount: bufferByteCount, alignment: 16)
       else {
         transport.fail()
         return nil
       }
-      try transport.enable(queue)
       try transport.start()
       self.queue = queue
       self.buffer = buffer

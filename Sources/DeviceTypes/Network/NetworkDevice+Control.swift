@@ -84,9 +84,10 @@ extension NetworkDevice where Backend: ~Copyable {
   ) throws(DriverFault) -> Bool {
     switch command {
     case NetworkControl.macTableSet:
+      var (unicast, multicast) = (MACTable(), MACTable())
       guard context.features.contains(NetworkFeature.controlReceive),
-        let unicast = try MACTable(&chain, context.queues[index]),
-        let multicast = try MACTable(&chain, context.queues[index]),
+        try unicast.read(from: &chain, context.queues[index]),
+        try multicast.read(from: &chain, context.queues[index]),
         try isAtEnd(&chain, context.queues[index])
       else { return false }
       filter.unicast = unicast
@@ -131,24 +132,26 @@ private func isAtEnd(
 }
 
 extension MACTable {
-  /// struct virtio_net_ctrl_mac from the next bytes of a command, or nil when they end too early. Addresses
-  /// beyond the capacity are skipped, not read.
+  /// Takes struct virtio_net_ctrl_mac from the next bytes of a command into an empty table. False when they
+  /// end too early. Addresses beyond the capacity are skipped, not read.
   @inline(never)
-  fileprivate init?(_ chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue) throws(DriverFault) {
-    self.init()
+  fileprivate mutating func read(
+    from chain: inout DescriptorChain, _ queue: borrowing DeviceVirtqueue
+  ) throws(DriverFault) -> Bool {
     var entries = ByteArray<4>()
     var bytes = entries.mutableBytes
-    guard try chain.read(into: &bytes, queue) == 4 else { return nil }
+    guard try chain.read(into: &bytes, queue) == 4 else { return false }
     let count: UInt32 = entries.load(at: 0)
     for _ in 0..<min(Int(count), Self.capacity) {
       var entry = ByteArray<6>()
       var bytes = entry.mutableBytes
-      guard try chain.read(into: &bytes, queue) == 6 else { return nil }
+      guard try chain.read(into: &bytes, queue) == 6 else { return false }
       insert(MACAddress(entry))
     }
-    if count <= UInt32(Self.capacity) { return }
+    if count <= UInt32(Self.capacity) { return true }
     let (rest, overflow) = (count - UInt32(Self.capacity)).multipliedReportingOverflow(by: 6)
-    guard !overflow, try chain.skip(rest, queue) == rest else { return nil }
+    guard !overflow, try chain.skip(rest, queue) == rest else { return false }
     setOverfull()
+    return true
   }
 }

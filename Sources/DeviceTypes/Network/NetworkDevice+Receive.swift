@@ -25,10 +25,10 @@ extension NetworkDevice where Backend: ~Copyable {
   /// Passes a frame from outside to the driver at once, made to what the driver takes. Where it does not, or
   /// its buffers do not suffice, the frame or the rest of it is dropped and counted: nobody waits.
   public mutating func deliver(
-    _ packet: NetworkPacket, _ context: inout DeviceContext
+    _ packet: borrowing NetworkPacket, _ context: inout DeviceContext
   ) throws(DriverFault) {
     guard var finishing = packet.finishing(for: receiveOffloads) else { return countLostFrame() }
-    var frame = packet
+    var frame = NetworkPacket(copying: packet)
     for _ in 0..<finishing.frameCount {
       packet.makeNext(&frame, &finishing)
       let waiting = NetworkWaitingFrame(

@@ -205,7 +205,7 @@ public struct NetworkDevice<Backend: NetworkBackend & ~Copyable, let maximumPair
     knowsAddress = false
     status = linkIsUp ? NetworkConfiguration.linkUp : 0
     wantsAnnouncement = false
-    filter = NetworkFilter()
+    filter.reset()
     steering = NetworkSteering()
     stalledPairs = 0
     forgetTransmissions(queue: nil)

@@ -35,21 +35,25 @@ struct NetworkReceiveQueue: ~Copyable {
 
   /// Up to `count` buffers, together of at least `limits`; without mergeable buffers, each. Nil when `source`
   /// runs out of memory.
-  init?<Memory: DriverMemory & ~Copyable>(
-    _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, isMergeable: Bool,
-    _ limits: NetworkFrameLimits, from source: inout Memory
-  ) {
-    slotCount = min(count, Int(queue.size))
+  init?<Registers: RegisterAccess & ~Copyable, Memory: DriverMemory & ~Copyable>(
+    _ index: Int, count: Int, byteCount: Int, _ limits: NetworkFrameLimits,
+    on transport: borrowing MMIODriverTransport<Registers>, from source: inout Memory
+  ) throws(DeviceFault) {
+    guard let queue = try transport.makeQueue(index, wanted: UInt16(count), from: &source) else { return nil }
+    let isMergeable = transport.features.contains(NetworkFeature.mergeableBuffers)
+    let slotCount = min(count, Int(queue.size))
     let needed = limits.receiveByteCount
     // Without mergeable buffers each takes a whole frame; else at least the ring does (§5.1.4.2).
     let least = isMergeable ? max(byteCount, (needed + slotCount - 1) / slotCount) : needed
-    slotByteCount = (least + 15) & ~15
+    let slotByteCount = (least + 15) & ~15
     guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64),
       let held = source.allocatePrivate(byteCount: slotCount * 8)
     else { return nil }
     self.queue = queue
     self.memory = memory
     self.held = held
+    self.slotCount = slotCount
+    self.slotByteCount = slotByteCount
     self.isMergeable = isMergeable
     for slot in 0..<slotCount { offer(slot) }
     _ = publish()
@@ -178,10 +182,12 @@ struct NetworkControlQueue: ~Copyable {
   private static var byteLimit: Int { 1024 }
   private static var ack: Int { byteLimit }
 
-  init?<Memory: DriverMemory & ~Copyable>(
-    _ queue: consuming DriverVirtqueue, from source: inout Memory
-  ) {
-    guard let memory = source.allocateShared(byteCount: Self.byteLimit + 1, alignment: 16) else { return nil }
+  init?<Registers: RegisterAccess & ~Copyable, Memory: DriverMemory & ~Copyable>(
+    _ index: Int, on transport: borrowing MMIODriverTransport<Registers>, from source: inout Memory
+  ) throws(DeviceFault) {
+    guard let queue = try transport.makeQueue(index, wanted: 2, minimum: 2, from: &source),
+      let memory = source.allocateShared(byteCount: Self.byteLimit + 1, alignment: 16)
+    else { return nil }
     self.queue = queue
     self.memory = memory
   }

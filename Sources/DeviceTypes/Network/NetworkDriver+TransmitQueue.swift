@@ -17,14 +17,22 @@ struct NetworkTransmitQueue: ~Copyable {
   private var isWatched = false
 
   /// Up to 256 buffers, each for a header and `byteCount` bytes. Nil when `source` runs out of memory.
-  init?<Memory: DriverMemory & ~Copyable>(
-    _ queue: consuming DriverVirtqueue, count: Int, byteCount: Int, from source: inout Memory
-  ) {
-    slotCount = min(min(count, Int(queue.size)), 256)
-    slotByteCount = (NetworkHeader.byteCount + byteCount + 15) & ~15
+  init?<Registers: RegisterAccess & ~Copyable, Memory: DriverMemory & ~Copyable>(
+    _ index: Int, count: Int, byteCount: Int, segmentCount: Int,
+    on transport: borrowing MMIODriverTransport<Registers>, from source: inout Memory
+  ) throws(DeviceFault) {
+    guard
+      let queue = try transport.makeQueue(
+        index, wanted: UInt16(count), indirectCapacity: segmentCount == 0 ? 0 : UInt16(segmentCount + 1),
+        from: &source)
+    else { return nil }
+    let slotCount = min(min(count, Int(queue.size)), 256)
+    let slotByteCount = (NetworkHeader.byteCount + byteCount + 15) & ~15
     guard let memory = source.allocateShared(byteCount: slotCount * slotByteCount, alignment: 64),
       let records = source.allocatePrivate(byteCount: slotCount * TransmitRecords.byteCount)
     else { return nil }
+    self.slotCount = slotCount
+    self.slotByteCount = slotByteCount
     self.queue = queue
     self.memory = memory
     self.records = TransmitRecords(records, count: slotCount)

@@ -61,22 +61,22 @@ public struct NetworkDriverSettings: Sendable {
 /// call throws it again: drop the driver and start over.
 public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit: Int>: ~Copyable {
   /// The transport, for its interrupts and for display.
-  public let transport: MMIODriverTransport<Registers>
+  public private(set) var transport: MMIODriverTransport<Registers>
   /// The address in use.
   public internal(set) var address: MACAddress
   /// The MTU in bytes: the device's, or 1500.
-  public let mtu: UInt16
+  public private(set) var mtu: UInt16 = 1500
   /// The longest frame that `transmit` takes, in bytes; without segmentation the MTU limits it too.
   public let transmitByteCountMax: Int
   /// Pairs of queues that are set up, from 1.
-  public let pairCount: Int
+  public private(set) var pairCount = 0
   /// Pairs that frames may be transmitted on, from 1 to `pairCount`. See `usePairs(_:)`.
   public internal(set) var activePairCount = 1
   /// How often the driver looks for the answer to a command, and at the device's status, before it throws
   /// `.commandTimedOut`.
   public var commandPollLimit = 1_000_000
   /// Whether the link is up, as last read.
-  public internal(set) var linkIsUp: Bool
+  public internal(set) var linkIsUp = true
 
   var receivers: [pairLimit of NetworkReceiveQueue?]
   var transmitters: [pairLimit of NetworkTransmitQueue?]
@@ -104,56 +104,22 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
     settings: NetworkDriverSettings = NetworkDriverSettings(), ringFeatures: Features = .mmioTransportBits
   ) throws(DeviceFault) {
     precondition(pairLimit >= 1, "a driver without queues")
-    var transport = transport
-    guard transport.deviceID == .network else { throw .wrongDeviceType(transport.deviceID.rawValue) }
-    let features = try Self.negotiate(&transport, settings.features, ringFeatures)
-    var receivers: [pairLimit of NetworkReceiveQueue?] = InlineArray { _ in nil }
-    var transmitters: [pairLimit of NetworkTransmitQueue?] = InlineArray { _ in nil }
-    var controlQueue: NetworkControlQueue?
-    let configuration: NetworkDriverConfiguration
-    let pairCount: Int
+    self.init(transport, settings)
+    guard self.transport.deviceID == .network else {
+      throw .wrongDeviceType(self.transport.deviceID.rawValue)
+    }
+    try negotiate(settings.features, ringFeatures)
+    let isComplete: Bool
     do throws(DeviceFault) {
-      configuration = try NetworkDriverConfiguration(transport)
-      let limits = NetworkFrameLimits(
-        mtu: configuration.mtu, receiveOffloads: NetworkOffloads(receive: features))
-      pairCount = min(pairLimit, Int(configuration.maximumPairCount))
-      for pair in 0..<pairCount {
-        receivers[pair] = try Self.receiver(transport, pair, settings, limits, &memory)
-        transmitters[pair] = try Self.transmitter(transport, pair, settings, &memory)
-        guard receivers[pair] != nil, transmitters[pair] != nil else {
-          transport.fail()
-          return nil
-        }
-      }
-      if features.contains(NetworkFeature.controlQueue) {
-        // §5.1.2: after the queues of all pairs that the device has, used or not.
-        let index = NetworkQueue.control(maximumPairCount: Int(configuration.maximumPairCount))
-        guard let queue = try Self.queue(transport, index, wanted: 2, minimum: 2, &memory),
-          let made = NetworkControlQueue(queue, from: &memory)
-        else {
-          transport.fail()
-          return nil
-        }
-        try transport.enable(made.queue)
-        controlQueue = consume made
-      }
-      try transport.start()
-      // Buffers were made available before the device could be notified (§3.1.1).
-      for pair in 0..<pairCount { transport.notify(receivers[pair]!.queue) }
+      isComplete = try setUp(settings, &memory)
     } catch {
-      transport.fail()
+      self.transport.fail()
       throw error
     }
-    self.transport = transport
-    self.pairCount = pairCount
-    mtu = configuration.mtu
-    linkIsUp = configuration.linkIsUp
-    // §5.1.4.2: the device's address if it has one.
-    address = configuration.address ?? settings.address
-    transmitByteCountMax = settings.transmitByteCount
-    self.receivers = receivers
-    self.transmitters = transmitters
-    self.controlQueue = controlQueue
+    guard isComplete else {
+      self.transport.fail()
+      return nil
+    }
     if !features.contains(NetworkFeature.mac) && canSetAddress {
       // §5.1.9.5.2.2: the device SHOULD know an address that is not its own. It may refuse; a fault is kept,
       // and the first call throws it.
@@ -161,56 +127,56 @@ public struct NetworkDriver<Registers: RegisterAccess & ~Copyable, let pairLimit
     }
   }
 
+  /// A driver that has no queues yet.
+  private init(_ transport: consuming MMIODriverTransport<Registers>, _ settings: NetworkDriverSettings) {
+    self.transport = transport
+    address = settings.address
+    transmitByteCountMax = settings.transmitByteCount
+    receivers = InlineArray { _ in nil }
+    transmitters = InlineArray { _ in nil }
+  }
+
   /// §5.1.3.1: never accepts a feature without those that it requires, whatever is offered.
-  private static func negotiate(
-    _ transport: inout MMIODriverTransport<Registers>, _ wanted: Features, _ ringFeatures: Features
-  ) throws(DeviceFault) -> Features {
+  private mutating func negotiate(_ wanted: Features, _ ringFeatures: Features) throws(DeviceFault) {
     var wanted = wanted & NetworkFeature.known
     if pairLimit == 1 { wanted = wanted.subtracting(NetworkFeature.multiQueue) }
     let features = try transport.negotiate(supported: ringFeatures | NetworkFeature.usable(wanted))
     let usable = NetworkFeature.usable(features)
-    return usable == features ? features : try transport.negotiate(supported: usable)
+    if usable != features { _ = try transport.negotiate(supported: usable) }
   }
 
-  private static func queue<Memory: DriverMemory & ~Copyable>(
-    _ transport: borrowing MMIODriverTransport<Registers>, _ index: Int, wanted: Int, minimum: UInt16 = 1,
-    segmentCount: Int = 0, _ memory: inout Memory
-  ) throws(DeviceFault) -> DriverVirtqueue? {
-    // With 32768 pairs the control queue has an index that no notification can carry (§4.2.2).
-    guard let index = UInt16(exactly: index) else { throw .queueUnavailable(.max) }
-    let size = try transport.queueSize(index, wanted: UInt16(wanted), minimum: minimum)
-    return DriverVirtqueue(
-      index: index, size: size, features: transport.features,
-      indirectCapacity: segmentCount == 0 ? 0 : UInt16(segmentCount + 1), from: &memory)
-  }
-
-  private static func receiver<Memory: DriverMemory & ~Copyable>(
-    _ transport: borrowing MMIODriverTransport<Registers>, _ pair: Int, _ settings: NetworkDriverSettings,
-    _ limits: NetworkFrameLimits, _ memory: inout Memory
-  ) throws(DeviceFault) -> NetworkReceiveQueue? {
-    let count = settings.receiveBufferCount
-    guard let queue = try queue(transport, NetworkQueue.receive(pair), wanted: count, &memory) else {
-      return nil
+  /// Sets up the queues of all pairs and the control queue (§5.1.2), and lets the device go live. False when
+  /// `memory` runs out.
+  private mutating func setUp<Memory: DriverMemory & ~Copyable>(
+    _ settings: NetworkDriverSettings, _ memory: inout Memory
+  ) throws(DeviceFault) -> Bool {
+    let configuration = try NetworkDriverConfiguration(transport)
+    mtu = configuration.mtu
+    linkIsUp = configuration.linkIsUp
+    // §5.1.4.2: the device's address if it has one.
+    if let own = configuration.address { address = own }
+    pairCount = min(pairLimit, Int(configuration.maximumPairCount))
+    let limits = NetworkFrameLimits(mtu: mtu, receiveOffloads: receiveOffloads)
+    for pair in 0..<pairCount {
+      receivers[pair] = try NetworkReceiveQueue(
+        NetworkQueue.receive(pair), count: settings.receiveBufferCount,
+        byteCount: settings.receiveBufferByteCount, limits, on: transport, from: &memory)
+      transmitters[pair] = try NetworkTransmitQueue(
+        NetworkQueue.transmit(pair), count: settings.transmitBufferCount,
+        byteCount: settings.transmitByteCount, segmentCount: settings.transmitSegmentCount, on: transport,
+        from: &memory)
+      if receivers[pair] == nil || transmitters[pair] == nil { return false }
     }
-    try transport.enable(queue)
-    return NetworkReceiveQueue(
-      queue, count: count, byteCount: settings.receiveBufferByteCount,
-      isMergeable: transport.features.contains(NetworkFeature.mergeableBuffers), limits, from: &memory)
-  }
-
-  private static func transmitter<Memory: DriverMemory & ~Copyable>(
-    _ transport: borrowing MMIODriverTransport<Registers>, _ pair: Int, _ settings: NetworkDriverSettings,
-    _ memory: inout Memory
-  ) throws(DeviceFault) -> NetworkTransmitQueue? {
-    let count = settings.transmitBufferCount
-    guard
-      let queue = try queue(
-        transport, NetworkQueue.transmit(pair), wanted: count, segmentCount: settings.transmitSegmentCount,
-        &memory)
-    else { return nil }
-    try transport.enable(queue)
-    return NetworkTransmitQueue(
-      queue, count: count, byteCount: settings.transmitByteCount, from: &memory)
+    if features.contains(NetworkFeature.controlQueue) {
+      // After the queues of all pairs that the device has, used or not.
+      let index = NetworkQueue.control(maximumPairCount: Int(configuration.maximumPairCount))
+      controlQueue = try NetworkControlQueue(index, on: transport, from: &memory)
+      if controlQueue == nil { return false }
+    }
+    try transport.start()
+    // Buffers were made available before the device could be notified (§3.1.1).
+    for pair in 0..<pairCount { transport.notify(receivers[pair]!.queue) }
+    return true
   }
 
   /// Resets the device, so that it forgets the memory. Throws when it does not.

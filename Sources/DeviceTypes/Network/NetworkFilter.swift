@@ -20,6 +20,11 @@ struct MACTable {
 
   mutating func setOverfull() { isOverfull = true }
 
+  mutating func removeAll() {
+    count = 0
+    isOverfull = false
+  }
+
   mutating func matches(_ address: MACAddress) -> Bool {
     if isOverfull { return true }
     for index in 0..<count where addresses[index] == address.bits { return true }
@@ -43,6 +48,16 @@ struct NetworkFilter {
   var vlans = [64 of UInt64](repeating: 0)
 
   static var vlanCount: UInt16 { 4096 }
+
+  /// Everything empty and off.
+  mutating func reset() {
+    unicast.removeAll()
+    multicast.removeAll()
+    limitsMulticast = false
+    limitsVLANs = false
+    modes = 0
+    for word in 0..<64 { vlans[word] = 0 }
+  }
 
   private func has(_ mode: NetworkReceiveMode) -> Bool { modes & 1 << mode.rawValue != 0 }
 

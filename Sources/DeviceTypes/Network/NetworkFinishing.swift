@@ -84,6 +84,7 @@ struct TCPSegments {
 extension NetworkPacket {
   /// What the packet becomes for a port that does `allowed`. Nil when it cannot be finished: its headers
   /// contradict its offload, reach beyond the head or ask for more than `frameLimit` segments.
+  @inline(never)
   public func finishing(for allowed: NetworkOffloads) -> NetworkFinishing? {
     if let segmentation = offload.segmentation, !allowed.contains(segmentation.required | .checksum) {
       guard let segments = TCPSegments(self) else { return nil }

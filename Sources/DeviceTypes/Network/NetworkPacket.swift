@@ -1,11 +1,14 @@
 // A frame on its way from one port of a network to others. Its bytes are a guest's or a device's and change
 // at any time: the first ones are read once and decide about it; the rest is only moved.
 
+import Synchronization
 public import Virtio
 public import Wire
 
 /// A frame: the bytes of its head, which were read once, and the rest where it lies.
-public struct NetworkPacket: ~Escapable {
+public struct NetworkPacket: ~Copyable, ~Escapable {
+  /// Never used. A value that holds an atomic has a place of its own, so that it is not copied for each call.
+  private let place = Atomic<UInt8>(0)
   /// Bytes that are read of each frame: all headers of what can be segmented here.
   public static var headCapacity: Int { 192 }
 
@@ -37,6 +40,20 @@ public struct NetworkPacket: ~Escapable {
     bodyByteCount = frame.byteCount - headByteCount
     self.offload = offload
   }
+
+  /// Another one for the same frame, to be changed.
+  @_lifetime(copy packet)
+  @inline(never)
+  public init(copying packet: borrowing NetworkPacket) {
+    head = packet.head
+    headByteCount = packet.headByteCount
+    ranges = packet.ranges
+    bodyStart = packet.bodyStart
+    bodyByteCount = packet.bodyByteCount
+    offload = packet.offload
+  }
+
+  deinit {}
 
   /// In how many pieces of memory the frame lies.
   public var pieceCount: Int { ranges.count }

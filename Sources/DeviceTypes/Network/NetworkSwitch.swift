@@ -56,7 +56,7 @@ public struct NetworkSwitch<let portCount: Int> {
   }
 
   /// Forgets what was learned at `port`, as when its station was replaced.
-  public mutating func forget(port: Int) { learned[port] = LearnedAddresses() }
+  public mutating func forget(port: Int) { learned[port].forgetAll() }
 
   /// Where the frame that starts with `head`, of at least 14 bytes, goes to, having come in at `port` at
   /// `now`, in milliseconds.
@@ -107,6 +107,10 @@ struct LearnedAddresses {
   /// No address: a group is never learned.
   private static var none: UInt64 { .max }
   private static var ways: Int { 4 }
+
+  mutating func forgetAll() {
+    for place in 0..<64 { addresses[place] = Self.none }
+  }
 
   private func firstPlace(_ address: MACAddress) -> Int {
     Int((address.bits &* 0x9e37_79b9_7f4a_7c15) >> 60) * Self.ways

@@ -36,6 +36,12 @@ public struct PlatformChannel: ~Copyable {
     }
   }
 
+  /// The agent starts over: what is in the areas is forgotten, and both are free.
+  public mutating func restart() {
+    commands.initialize()
+    events?.initialize()
+  }
+
   /// Whether the agent has handed a command over.
   public var hasCommand: Bool { !commands.isFree }
 

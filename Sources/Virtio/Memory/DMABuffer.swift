@@ -37,6 +37,14 @@ public struct DMABuffer: ~Copyable {
     self.deviceAddress = deviceAddress
   }
 
+  /// No memory, until there is some: a buffer of no bytes.
+  public init() {
+    // Never accessed.
+    unsafe base = UnsafeMutableRawPointer(bitPattern: 16).unsafelyUnwrapped
+    byteCount = 0
+    deviceAddress = 0
+  }
+
   /// The `byteCount` bytes from `offset` as a segment. Traps when they do not lie within the buffer.
   @inline(__always)
   public func segment(at offset: Int, byteCount: Int) -> DMASegment {
@@ -124,6 +132,13 @@ public struct PrivateMemory: ~Copyable {
   public init(base: UnsafeMutableRawPointer, byteCount: Int) {
     unsafe self.base = base
     self.byteCount = byteCount
+  }
+
+  /// No memory, until there is some: no bytes.
+  public init() {
+    // Never accessed.
+    unsafe base = UnsafeMutableRawPointer(bitPattern: 16).unsafelyUnwrapped
+    byteCount = 0
   }
 
   /// The bytes.

@@ -167,6 +167,24 @@ public struct MMIODriverTransport<Registers: RegisterAccess & ~Copyable>: ~Copya
     guard registers.read32(MMIORegister.queueReady) == 1 else { throw .queueBusy(queue.index) }
   }
 
+  /// Makes queue `index` and hands it to the device: of the size that `queueSize` says, with what was
+  /// negotiated. Nil when `memory` runs out. See `DriverVirtqueue.init` for `indirectCapacity`. Throws
+  /// `.queueUnavailable` too for an index that no notification can carry (§4.2.2).
+  @inline(never)
+  public func makeQueue<Memory: DriverMemory & ~Copyable>(
+    _ index: Int, wanted: UInt16, minimum: UInt16 = 1, indirectCapacity: UInt16 = 0,
+    from memory: inout Memory
+  ) throws(DeviceFault) -> DriverVirtqueue? {
+    guard let index = UInt16(exactly: index) else { throw .queueUnavailable(.max) }
+    let size = try queueSize(index, wanted: wanted, minimum: minimum)
+    guard
+      let queue = DriverVirtqueue(
+        index: index, size: size, features: features, indirectCapacity: indirectCapacity, from: &memory)
+    else { return nil }
+    try enable(queue)
+    return queue
+  }
+
   private func writeAddress(_ address: UInt64, _ low: Int) {
     registers.write32(UInt32(truncatingIfNeeded: address), low)
     registers.write32(UInt32(truncatingIfNeeded: address >> 32), low + 4)

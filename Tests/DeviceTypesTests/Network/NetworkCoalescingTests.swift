@@ -52,7 +52,7 @@ private final class Joining {
     var pieces: [[UInt8]] = []
     try withPacket(bytes, offload, cut: 4096) { packet in
       guard var finishing = packet.finishing(for: .none) else { return }
-      var frame = packet
+      var frame = NetworkPacket(copying: packet)
       for _ in 0..<finishing.frameCount {
         packet.makeNext(&frame, &finishing)
         var list = (0..<frame.headByteCount).map { frame.head[$0] }

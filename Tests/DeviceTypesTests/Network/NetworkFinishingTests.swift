@@ -106,7 +106,7 @@ struct TCPFrame {
     #expect(packet.byteCount == bytes.count)
     guard var finishing = packet.finishing(for: allowed) else { return nil }
     var frames: [[UInt8]] = []
-    var frame = packet
+    var frame = NetworkPacket(copying: packet)
     for _ in 0..<finishing.frameCount {
       packet.makeNext(&frame, &finishing)
       if allowed == .none { #expect(frame.offload == .complete) }
