@@ -139,12 +139,12 @@ let libfdt = board != nil || Context.environment["VIREO_LIBFDT"] != nil
 if libfdt {
   package.targets += [
     .systemLibrary(name: "CFDT"),
-    .target(name: "DeviceTree", dependencies: ["CFDT"], swiftSettings: common + noHeap),
+    .target(name: "DeviceTree", dependencies: ["CFDT", "Wire"], swiftSettings: common + noHeap),
   ]
 }
 if libfdt && board == nil {
   package.targets.append(
-    .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree"], swiftSettings: hosted))
+    .testTarget(name: "DeviceTreeTests", dependencies: ["DeviceTree", "Wire"], swiftSettings: hosted))
 }
 
 // Random bits come from Mbed TLS: the image at EL2 has its own, and `Toolchain/test` installs the
@@ -177,10 +177,11 @@ if let board {
   let image = common + (isHypervisor ? [.unsafeFlags(["-Xcc", "-DMACHINE_EL2"])] : [])
   package.targets += [
     .target(name: "CMachine", cSettings: bareMetal),
-    .target(name: "Machine", dependencies: ["CMachine", "DeviceTree"], swiftSettings: image + noHeap),
+    .target(
+      name: "Machine", dependencies: ["CMachine", "DeviceTree", "Wire"], swiftSettings: image + noHeap),
     // What all images of the board share: where its devices are, and the memory for them.
     .target(
-      name: "Platform", dependencies: ["DeviceTree", "Machine", "Virtio"],
+      name: "Platform", dependencies: ["DeviceTree", "Machine", "Virtio", "Wire"],
       path: "Board/\(board)/Platform", swiftSettings: image + noHeap),
   ]
   if isHypervisor {
@@ -198,7 +199,7 @@ if let board {
     package.products.append(.executable(name: "controller", targets: ["Controller"]))
     package.targets.append(
       .executableTarget(
-        name: "Controller", dependencies: ["CMachine", "DeviceTree", "Machine", "SCMI"],
+        name: "Controller", dependencies: ["CMachine", "DeviceTree", "Machine", "SCMI", "Wire"],
         path: "Board/\(board)/Controller", swiftSettings: image, linkerSettings: [.linkedLibrary("fdt")]))
   } else {
     package.products.append(.executable(name: "drivers", targets: ["Drivers"]))

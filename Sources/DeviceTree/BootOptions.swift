@@ -1,13 +1,18 @@
 // The boot arguments: words that are separated by spaces, each a name or name=value, up to one that is `--`;
 // what follows that is for somebody else.
 
+import Synchronization
+public import Wire
+
 /// What an option says that has no value of the kind asked for.
 public enum BootOptionError: Error, Equatable {
   case notANumber
 }
 
 /// A copy of the boot arguments.
-public struct BootOptions: Sendable {
+public struct BootOptions: ~Copyable, Sendable {
+  /// Never used. A value that holds an atomic has a place of its own, so that it is not copied for each call.
+  private let place = Atomic<UInt8>(0)
   /// Longest text that is accepted, in bytes.
   public static let sizeLimit = 1024
 
@@ -35,28 +40,28 @@ public struct BootOptions: Sendable {
   }
 
   /// Whether `word` is one of the words, whole: `check`, or `trap=bounds`.
-  public func contains(_ word: StaticString) -> Bool {
+  public func contains(_ word: FixedText) -> Bool {
     var start = 0
     while let range = nextWord(from: &start) {
-      if range.count == word.utf8CodeUnitCount, hasPrefix(word, at: range.lowerBound) { return true }
+      if range.count == word.count, hasPrefix(word, at: range.lowerBound) { return true }
     }
     return false
   }
 
   /// Whether a word starts with `text`.
-  public func hasWord(startingWith text: StaticString) -> Bool {
+  public func hasWord(startingWith text: FixedText) -> Bool {
     var start = 0
     while let range = nextWord(from: &start) {
-      if range.count >= text.utf8CodeUnitCount, hasPrefix(text, at: range.lowerBound) { return true }
+      if range.count >= text.count, hasPrefix(text, at: range.lowerBound) { return true }
     }
     return false
   }
 
   /// The decimal number of the first word `name=number`, or nil if there is none. `name` ends with "=".
-  public func number(_ name: StaticString) throws(BootOptionError) -> UInt64? {
+  public func number(_ name: FixedText) throws(BootOptionError) -> UInt64? {
     var start = 0
     while let range = nextWord(from: &start) {
-      let length = name.utf8CodeUnitCount
+      let length = name.count
       guard range.count >= length, hasPrefix(name, at: range.lowerBound) else { continue }
       return try number(in: range.lowerBound + length..<range.upperBound)
     }
@@ -66,11 +71,11 @@ public struct BootOptions: Sendable {
   /// The decimal numbers of the first word `name=number,number...`: how many there are, at most `limit`, and
   /// the numbers; nil if there is no such word. `name` ends with "=".
   public func numbers<let limit: Int>(
-    _ name: StaticString
+    _ name: FixedText
   ) throws(BootOptionError) -> (count: Int, [limit of UInt64])? {
     var start = 0
     while let range = nextWord(from: &start) {
-      let length = name.utf8CodeUnitCount
+      let length = name.count
       guard range.count >= length, hasPrefix(name, at: range.lowerBound) else { continue }
       var numbers = [limit of UInt64](repeating: 0)
       var (count, first) = (0, range.lowerBound + length)
@@ -126,9 +131,10 @@ public struct BootOptions: Sendable {
     return first..<start
   }
 
-  private func hasPrefix(_ text: StaticString, at start: Int) -> Bool {
-    for index in 0..<text.utf8CodeUnitCount {
-      guard start + index < count, bytes[start + index] == text.byte(index) else { return false }
+  private func hasPrefix(_ text: FixedText, at start: Int) -> Bool {
+    let wanted = text.bytes
+    for index in wanted.indices {
+      guard start + index < count, bytes[start + index] == wanted[index] else { return false }
     }
     return true
   }

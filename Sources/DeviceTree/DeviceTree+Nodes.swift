@@ -1,5 +1,7 @@
 // What a node says about itself: its addresses and its interrupts.
 
+import Wire
+
 /// A virtio-mmio transport (virtio 1.4 §4.2.1 MMIO Device Discovery).
 public struct VirtioSlot: Sendable, Equatable {
   /// Its registers, and the device's configuration behind them.
@@ -120,7 +122,7 @@ extension DeviceTree {
   }
 
   private func cell(
-    _ name: StaticString, of node: Int32, default value: UInt32
+    _ name: FixedText, of node: Int32, default value: UInt32
   ) throws(DeviceTreeError) -> UInt32 {
     guard let property = property(name, of: node) else { return value }
     guard property.count == 4 else { throw .badProperty(.addressCells) }

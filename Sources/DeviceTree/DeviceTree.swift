@@ -2,6 +2,7 @@
 // holds, reading it ends with a value or a typed error.
 
 import CFDT
+public import Wire
 
 /// What is wrong with a device tree, or not in it.
 public enum DeviceTreeError: Error, Equatable {
@@ -96,7 +97,7 @@ public struct DeviceTreeNode: Sendable, Equatable {
   /// The first node after `previous` in the tree, or the first of all, that is compatible with `name` and not
   /// disabled.
   public func node(
-    compatibleWith name: StaticString, after previous: DeviceTreeNode? = nil
+    compatibleWith name: FixedText, after previous: DeviceTreeNode? = nil
   ) -> DeviceTreeNode? {
     var offset = previous?.offset ?? -1
     repeat {
@@ -108,10 +109,10 @@ public struct DeviceTreeNode: Sendable, Equatable {
 
   /// The first node after `previous`, or the first of all, whose device_type is "memory".
   public func memoryNode(after previous: DeviceTreeNode? = nil) -> DeviceTreeNode? {
-    let type: StaticString = "memory"
+    let type: FixedText = "memory"
     // As above; the value holds the zero byte at its end.
     let offset = unsafe fdt_node_offset_by_prop_value(
-      tree, previous?.offset ?? -1, ("device_type" as StaticString).cString, type.utf8Start, 7)
+      tree, previous?.offset ?? -1, ("device_type" as FixedText).cString, type.start, 7)
     return offset >= 0 ? DeviceTreeNode(offset: offset) : nil
   }
 
@@ -121,8 +122,8 @@ public struct DeviceTreeNode: Sendable, Equatable {
       let node = node(compatibleWith: "arm,psci-1.0") ?? node(compatibleWith: "arm,psci-0.2")
     else { return nil }
     guard let method = property("method", of: node.offset) else { throw .missing(.psciMethod) }
-    if method.equals("hvc\0") { return .hvc }
-    if method.equals("smc\0") { return .smc }
+    if method.equals("hvc") { return .hvc }
+    if method.equals("smc") { return .smc }
     throw .badProperty(.psciMethod)
   }
 
@@ -130,7 +131,7 @@ public struct DeviceTreeNode: Sendable, Equatable {
   /// none.
   public func readBootOptions(into options: inout BootOptions) throws(DeviceTreeError) {
     // As above.
-    let chosen = unsafe fdt_path_offset(tree, ("/chosen" as StaticString).cString)
+    let chosen = unsafe fdt_path_offset(tree, ("/chosen" as FixedText).cString)
     guard chosen >= 0, let text = property("bootargs", of: chosen) else { return }
     guard options.take(text) else { throw .badProperty(.bootArguments) }
   }
@@ -138,7 +139,7 @@ public struct DeviceTreeNode: Sendable, Equatable {
   // MARK: Pieces for the readers of nodes
 
   /// A property, or nil if the node has none of that name.
-  func property(_ name: StaticString, of node: Int32) -> Property? {
+  func property(_ name: FixedText, of node: Int32) -> Property? {
     var length: Int32 = 0
     // As above; libfdt gives the address and the length of bytes within the tree.
     guard let bytes = unsafe fdt_getprop(tree, node, name.cString, &length), length >= 0 else { return nil }
@@ -158,13 +159,13 @@ public struct DeviceTreeNode: Sendable, Equatable {
   }
 
   /// Whether a node is compatible with `name`.
-  func isCompatible(_ node: Int32, with name: StaticString) -> Bool {
+  func isCompatible(_ node: Int32, with name: FixedText) -> Bool {
     unsafe fdt_node_check_compatible(tree, node, name.cString) == 0
   }
 
   private func isDisabled(_ node: Int32) -> Bool {
     guard let status = property("status", of: node) else { return false }
-    return !status.equals("okay\0") && !status.equals("ok\0")
+    return !status.equals("okay") && !status.equals("ok")
   }
 }
 
@@ -198,23 +199,16 @@ public enum PSCIConduit: Sendable, Equatable {
     return unsafe bytes[index]
   }
 
-  /// Whether the property is this text, byte for byte.
-  func equals(_ text: StaticString) -> Bool {
-    guard count == text.utf8CodeUnitCount else { return false }
-    for index in 0..<count where byte(index) != text.byte(index) { return false }
+  /// Whether the property is this text, byte for byte, and the zero byte behind it.
+  func equals(_ text: FixedText) -> Bool {
+    let wanted = text.bytes
+    guard count == wanted.count + 1, byte(count - 1) == 0 else { return false }
+    for index in wanted.indices where byte(index) != wanted[index] { return false }
     return true
   }
 }
 
-extension StaticString {
-  /// The byte at an index. Traps beyond the text.
-  func byte(_ index: Int) -> UInt8 {
-    precondition(index >= 0 && index < utf8CodeUnitCount)
-    return unsafe utf8Start[index]
-  }
-
-  /// The text for C: a literal ends with a zero byte.
-  var cString: UnsafePointer<CChar> {
-    unsafe UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
-  }
+extension FixedText {
+  /// The text for C.
+  var cString: UnsafePointer<CChar> { unsafe UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self) }
 }

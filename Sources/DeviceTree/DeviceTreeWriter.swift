@@ -2,6 +2,7 @@
 // strings are ours; only the room can run out.
 
 import CFDT
+public import Wire
 
 /// A device tree in the making: nodes and properties in the order in which they are to stand.
 ///
@@ -24,21 +25,19 @@ import CFDT
   }
 
   /// Begins a node. `name` holds its unit address; the root's name is empty and begun already.
-  public mutating func beginNode(_ name: StaticString) {
-    // Static strings end with a zero byte; libfdt keeps within the capacity it was given.
-    note(unsafe fdt_begin_node(base, UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)))
+  @inline(never)
+  public mutating func beginNode(_ name: FixedText) {
+    // libfdt keeps within the capacity it was given.
+    note(unsafe fdt_begin_node(base, name.cString))
   }
 
   /// Begins a node named `name`@`address`, the address in hexadecimal.
-  public mutating func beginNode(_ name: StaticString, at address: UInt64) {
+  public mutating func beginNode(_ name: FixedText, at address: UInt64) {
     var text = InlineArray<64, CChar>(repeating: 0)
-    precondition(name.utf8CodeUnitCount <= 40, "a node name that long")
-    var length = 0
-    for i in 0..<name.utf8CodeUnitCount {
-      // Within the static string.
-      text[i] = unsafe CChar(bitPattern: name.utf8Start[i])
-      length += 1
-    }
+    let bytes = name.bytes
+    var length = bytes.count
+    precondition(length <= 40, "a node name that long")
+    for i in 0..<length { text[i] = CChar(bitPattern: bytes[i]) }
     text[length] = 0x40
     length += 1
     let digits = max((64 - address.leadingZeroBitCount + 3) / 4, 1)
@@ -59,46 +58,49 @@ import CFDT
 
   /// A property without a value.
   @inline(never)
-  public mutating func property(_ name: StaticString) { unsafe write(name, nil, 0) }
+  public mutating func property(_ name: FixedText) { unsafe write(name, nil, 0) }
+
+  /// A property of one 32-bit cell.
+  @inline(never)
+  public mutating func property(_ name: FixedText, cell: UInt32) {
+    property(name, cells: [cell])
+  }
 
   /// A property of 32-bit cells.
-  public mutating func property<let count: Int>(_ name: StaticString, cells: [count of UInt32]) {
-    var values = cells
-    for i in 0..<count { values[i] = values[i].bigEndian }
-    let span = values.span
-    // The bytes of the array, for the length of the call.
-    unsafe span.withUnsafeBytes { unsafe write(name, $0.baseAddress, $0.count) }
+  public mutating func property<let count: Int>(_ name: FixedText, cells: [count of UInt32]) {
+    write(name, cells: cells.span)
   }
 
   /// A property of 64-bit numbers, two cells each.
-  public mutating func property<let count: Int>(_ name: StaticString, numbers: [count of UInt64]) {
-    var values = numbers
-    for i in 0..<count { values[i] = values[i].bigEndian }
-    let span = values.span
-    // As above.
-    unsafe span.withUnsafeBytes { unsafe write(name, $0.baseAddress, $0.count) }
+  public mutating func property<let count: Int>(_ name: FixedText, numbers: [count of UInt64]) {
+    write(name, numbers: numbers.span)
   }
 
-  /// A property that is a string, or several when `value` holds zero bytes between them.
+  /// A property that is a string.
   @inline(never)
-  public mutating func property(_ name: StaticString, string value: StaticString) {
+  public mutating func property(_ name: FixedText, string value: FixedText) {
     // With the zero byte at its end.
+    unsafe write(name, UnsafeRawPointer(value.start), value.count + 1)
+  }
+
+  /// A property that is several strings, with zero bytes between them in `value`.
+  @inline(never)
+  public mutating func property(_ name: FixedText, strings value: StaticString) {
+    // As above.
     unsafe write(name, UnsafeRawPointer(value.utf8Start), value.utf8CodeUnitCount + 1)
   }
 
   /// A property that is a string of bytes chosen at run time, and `suffix`; a zero byte at the end is added.
-  public mutating func property(_ name: StaticString, string value: Span<UInt8>, suffix: StaticString = "") {
-    var place: UnsafeMutableRawPointer?
-    let size = value.count + suffix.utf8CodeUnitCount + 1
-    let result = unsafe fdt_property_placeholder(base, text(name), Int32(size), &place)
-    note(result)
-    guard result == 0, let place = unsafe place else { return }
+  public mutating func property(_ name: FixedText, string value: Span<UInt8>, suffix: FixedText = "") {
+    let suffixCount = suffix.count
+    let size = value.count + suffixCount + 1
+    guard let place = unsafe room(name, size) else { return }
     // libfdt gave room for that many.
     for i in value.indices { unsafe place.storeBytes(of: value[i], toByteOffset: i, as: UInt8.self) }
-    for i in 0..<suffix.utf8CodeUnitCount {
-      unsafe place.storeBytes(of: suffix.utf8Start[i], toByteOffset: value.count + i, as: UInt8.self)
+    // With the zero byte at its end.
+    for i in 0...suffixCount {
+      unsafe place.storeBytes(of: suffix.start[i], toByteOffset: value.count + i, as: UInt8.self)
     }
-    unsafe place.storeBytes(of: 0, toByteOffset: size - 1, as: UInt8.self)
   }
 
   /// Ends the root and the tree. Returns its length in bytes; throws `.damaged` with libfdt's number when the
@@ -111,15 +113,37 @@ import CFDT
     return Int(unsafe UInt32(bigEndian: base.load(fromByteOffset: 4, as: UInt32.self)))
   }
 
-  private func text(_ name: StaticString) -> UnsafePointer<CChar> {
-    // Static strings end with a zero byte.
-    unsafe UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+  @inline(never)
+  private mutating func write(_ name: FixedText, cells: Span<UInt32>) {
+    guard let place = unsafe room(name, 4 * cells.count) else { return }
+    // libfdt gave room for that many.
+    for i in cells.indices {
+      unsafe place.storeBytes(of: cells[i].bigEndian, toByteOffset: 4 * i, as: UInt32.self)
+    }
   }
 
   @inline(never)
-  private mutating func write(_ name: StaticString, _ value: UnsafeRawPointer?, _ count: Int) {
+  private mutating func write(_ name: FixedText, numbers: Span<UInt64>) {
+    guard let place = unsafe room(name, 8 * numbers.count) else { return }
+    // As above.
+    for i in numbers.indices {
+      unsafe place.storeBytes(of: numbers[i].bigEndian, toByteOffset: 8 * i, as: UInt64.self)
+    }
+  }
+
+  /// Room for the value of a property, `byteCount` bytes; nil when there is none.
+  @inline(never)
+  private mutating func room(_ name: FixedText, _ byteCount: Int) -> UnsafeMutableRawPointer? {
+    var place: UnsafeMutableRawPointer?
+    let result = unsafe fdt_property_placeholder(base, name.cString, Int32(byteCount), &place)
+    note(result)
+    return unsafe result == 0 ? place : nil
+  }
+
+  @inline(never)
+  private mutating func write(_ name: FixedText, _ value: UnsafeRawPointer?, _ count: Int) {
     // `value` is `count` readable bytes; libfdt copies them.
-    note(unsafe fdt_property(base, text(name), value, Int32(count)))
+    note(unsafe fdt_property(base, name.cString, value, Int32(count)))
   }
 
   private mutating func note(_ result: Int32) {

@@ -1,6 +1,7 @@
 // What a person sees when an image fails: the cause in words, where, the registers and the calls.
 
 import CMachine
+import Wire
 
 /// Called by the vectors for every exception that is not an interrupt of this core. A fault of the report
 /// itself comes here again, on another stack: then less is said.
@@ -75,7 +76,7 @@ struct ExceptionReport {
     }
   }
 
-  private func printAbort(_ access: StaticString) {
+  private func printAbort(_ access: FixedText) {
     if isStackOverflow {
       Serial.put("stack overflow: ")
     }
@@ -121,7 +122,7 @@ struct ExceptionReport {
     Serial.newLine()
   }
 
-  private func printRegister(_ name: StaticString, _ value: UInt64) {
+  private func printRegister(_ name: FixedText, _ value: UInt64) {
     Serial.put(name)
     Serial.put(" 0x")
     Serial.put(hex: value)

@@ -2,6 +2,7 @@
 
 import CMachine
 public import DeviceTree
+import Wire
 
 /// The memory of an image, as fixed at link time.
 public enum Layout {
@@ -36,7 +37,7 @@ public enum Layout {
     Serial.newLine()
   }
 
-  private static func put(_ name: StaticString, _ size: UInt64) {
+  private static func put(_ name: FixedText, _ size: UInt64) {
     Serial.put(name)
     Serial.put(decimal: size >> 10)
     Serial.put(" KiB")

@@ -23,7 +23,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Reads 8 bits. Traps beyond the window.
-  @inline(__always) public func read8(_ offset: Int) -> UInt8 {
+  @inline(never) public func read8(_ offset: Int) -> UInt8 {
     // The window is device memory for ever and the offset is checked.
     let value = unsafe VolatileMappedRegister<UInt8>(unsafeBitPattern: address(offset, 1)).load()
     machine_load_barrier()
@@ -31,7 +31,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Reads 16 bits at an even offset. Traps beyond the window.
-  @inline(__always) public func read16(_ offset: Int) -> UInt16 {
+  @inline(never) public func read16(_ offset: Int) -> UInt16 {
     // As in read8.
     let value = unsafe VolatileMappedRegister<UInt16>(unsafeBitPattern: address(offset, 2)).load()
     machine_load_barrier()
@@ -47,7 +47,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Reads 64 bits at an offset that is a multiple of 8. Traps beyond the window.
-  @inline(__always) public func read64(_ offset: Int) -> UInt64 {
+  @inline(never) public func read64(_ offset: Int) -> UInt64 {
     // As in read8.
     let value = unsafe VolatileMappedRegister<UInt64>(unsafeBitPattern: address(offset, 8)).load()
     machine_load_barrier()
@@ -55,14 +55,14 @@ public struct MMIORegion: Sendable {
   }
 
   /// Writes 8 bits. Traps beyond the window.
-  @inline(__always) public func write8(_ value: UInt8, at offset: Int) {
+  @inline(never) public func write8(_ value: UInt8, at offset: Int) {
     machine_store_barrier()
     // As in read8.
     unsafe VolatileMappedRegister<UInt8>(unsafeBitPattern: address(offset, 1)).store(value)
   }
 
   /// Writes 16 bits at an even offset. Traps beyond the window.
-  @inline(__always) public func write16(_ value: UInt16, at offset: Int) {
+  @inline(never) public func write16(_ value: UInt16, at offset: Int) {
     machine_store_barrier()
     // As in read8.
     unsafe VolatileMappedRegister<UInt16>(unsafeBitPattern: address(offset, 2)).store(value)
@@ -76,7 +76,7 @@ public struct MMIORegion: Sendable {
   }
 
   /// Writes 64 bits at an offset that is a multiple of 8. Traps beyond the window.
-  @inline(__always) public func write64(_ value: UInt64, at offset: Int) {
+  @inline(never) public func write64(_ value: UInt64, at offset: Int) {
     machine_store_barrier()
     // As in read8.
     unsafe VolatileMappedRegister<UInt64>(unsafeBitPattern: address(offset, 8)).store(value)

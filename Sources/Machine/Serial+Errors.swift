@@ -1,6 +1,7 @@
 // The errors of the machine, in words.
 
 public import DeviceTree
+import Wire
 
 extension Serial {
   /// Writes why an image cannot start.

@@ -1,6 +1,7 @@
 // Text on the PL011 of the board: byte by byte, with no heap and no String formatting.
 
 import CMachine
+public import Wire
 
 /// The serial console of the board. Output waits for room in the UART's FIFO; input is in `SerialInput`.
 public enum Serial {
@@ -45,15 +46,9 @@ public enum Serial {
 
   /// Writes a text.
   @inline(never)
-  public static func put(_ text: StaticString) {
-    for index in 0..<text.utf8CodeUnitCount { put(byte: byte(of: text, at: index)) }
-  }
-
-  /// The byte of a text at an index. Traps beyond the text.
-  public static func byte(of text: StaticString, at index: Int) -> UInt8 {
-    precondition(index >= 0 && index < text.utf8CodeUnitCount)
-    // A static string has as many bytes as it says.
-    return unsafe text.utf8Start[index]
+  public static func put(_ text: FixedText) {
+    let bytes = text.bytes
+    for index in bytes.indices { put(byte: bytes[index]) }
   }
 
   /// Writes bytes that come from outside: what is not printable ASCII appears as a full stop.
@@ -100,7 +95,7 @@ public enum Serial {
 
   /// Writes a text and ends the line.
   @inline(never)
-  public static func line(_ text: StaticString) {
+  public static func line(_ text: FixedText) {
     put(text)
     newLine()
   }

@@ -1,4 +1,5 @@
 import Testing
+import Wire
 
 @testable import DeviceTree
 
@@ -75,12 +76,12 @@ private func readAll(_ tree: DeviceTree) throws {
   @Test func `Boot options are whole words`() throws {
     try withTree(machineTree().flattened()) { tree in
       let options = try tree.bootOptions()
-      #expect(options.contains("check"))
-      #expect(options.contains("split"))
-      #expect(options.contains("trap=bounds"))
-      #expect(!options.contains("trap"))
-      #expect(!options.contains("chec"))
-      #expect(!options.contains("checks"))
+      #expect(options.contains("check") == true)
+      #expect(options.contains("split") == true)
+      #expect(options.contains("trap=bounds") == true)
+      #expect(options.contains("trap") == false)
+      #expect(options.contains("chec") == false)
+      #expect(options.contains("checks") == false)
       #expect(try options.number("inorder=") == 1)
       #expect(try options.number("eventidx=") == nil)
       #expect(throws: BootOptionError.notANumber) { try options.number("trap=") }
@@ -112,9 +113,9 @@ private func readAll(_ tree: DeviceTree) throws {
   @Test func `Boot arguments end at two dashes, and what follows is kept as it is`() throws {
     let options = try Self.options("guests=2 --x  --   console=hvc0  guests=3 -- quiet ")
     #expect(try options.number("guests=") == 2)
-    #expect(options.contains("--x"))
-    #expect(!options.contains("quiet"))
-    #expect(!options.hasWord(startingWith: "console="))
+    #expect(options.contains("--x") == true)
+    #expect(options.contains("quiet") == false)
+    #expect(options.hasWord(startingWith: "console=") == false)
     let rest = options.rest
     let text = rest.indices.map { rest[$0] }
     #expect(String(decoding: text, as: UTF8.self) == "console=hvc0  guests=3 -- quiet")
@@ -135,12 +136,13 @@ private func readAll(_ tree: DeviceTree) throws {
     #expect(found.1[0] == 2 && found.1[1] == 1 && found.1[2] == .max && found.1[3] == 0)
     let missing: (count: Int, [4 of UInt64])? = try options.numbers("absent=")
     #expect(missing == nil)
-    for name in ["none=", "comma=", "other=", "long="] as [StaticString] {
+    for name in ["none=", "comma=", "other=", "long="] as [FixedText] {
       #expect(throws: BootOptionError.notANumber) {
         let _: (count: Int, [4 of UInt64])? = try options.numbers(name)
       }
     }
-    #expect(options.hasWord(startingWith: "none=") && options.hasWord(startingWith: "comma=1"))
+    #expect(options.hasWord(startingWith: "none=") == true)
+    #expect(options.hasWord(startingWith: "comma=1") == true)
   }
 
   @Test func `Boot arguments longer than the limit are refused, not cut`() {

@@ -10,13 +10,13 @@ import Testing
     "Virtio": ["CBarrier", "Synchronization", "Wire", "_Volatile"],
     "DeviceTypes": ["Synchronization", "Virtio", "Wire"],
     "CInterface": ["CVireo", "DeviceTypes", "SCMI", "Virtio", "Wire"],
-    "DeviceTree": ["CFDT"],
+    "DeviceTree": ["CFDT", "Synchronization", "Wire"],
     "Hypervisor": [],
     "Host": ["CLinux", "DeviceTypes", "Glibc", "SCMI", "Virtio", "Wire"],
     "vireo": ["DeviceTypes", "Glibc", "Host", "Virtio"],
     "SCMI": ["Synchronization", "Wire"],
     "SCMIVirtio": ["DeviceTypes", "SCMI", "Virtio", "Wire"],
-    "Machine": ["CMachine", "DeviceTree", "_Volatile"],
+    "Machine": ["CMachine", "DeviceTree", "Wire", "_Volatile"],
     "Randomness": ["CMbedTLS", "DeviceTypes", "Virtio", "Wire"],
   ]
 
@@ -38,6 +38,7 @@ import Testing
     "Sources/Virtio/Virtqueue/SlotTable.swift",
     "Sources/Wire/ByteArray.swift",
     "Sources/Wire/Fields.swift",
+    "Sources/Wire/FixedText.swift",
     "Sources/vireo/Main.swift",
   ]
 

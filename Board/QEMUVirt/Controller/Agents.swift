@@ -3,6 +3,7 @@
 import CMachine
 import Machine
 import SCMI
+import Wire
 
 /// An agent of the controller, on a core of its own.
 typealias Agent = SCMIAgent<SharedMemoryAgentChannel<Doorbell>>

@@ -2,6 +2,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 struct Checker: ~Copyable {
   var agent: Agent
@@ -24,7 +25,7 @@ struct Checker: ~Copyable {
 
   /// Reports one step.
   mutating func check(
-    _ key: StaticString, _ body: (inout Checker) throws(AgentFault) -> Bool
+    _ key: FixedText, _ body: (inout Checker) throws(AgentFault) -> Bool
   ) {
     var result = false
     do throws(AgentFault) { result = try body(&self) } catch { result = false }

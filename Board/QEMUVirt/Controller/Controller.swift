@@ -2,6 +2,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 typealias Platform = SCMIPlatform<Board, 2, 4>
 

@@ -3,6 +3,7 @@
 import CMachine
 import DeviceTree
 import Machine
+import Wire
 
 enum Cores {
   /// The doorbell, of those interrupts that cores send each other.

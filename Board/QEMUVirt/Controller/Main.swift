@@ -4,6 +4,7 @@
 
 import DeviceTree
 import Machine
+import Wire
 
 @main struct Main {
   static func main() {

@@ -2,6 +2,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 struct Neighbour: ~Copyable {
   private var agent: Agent

@@ -2,22 +2,23 @@
 // Toolchain/harness/controller.py.
 
 import Machine
+import Wire
 
 enum Report {
   /// A result: `ok` or `fail`.
-  static func line(_ key: StaticString, _ isGood: Bool) {
+  static func line(_ key: FixedText, _ isGood: Bool) {
     put(key) { Serial.line(isGood ? "ok" : "fail") }
   }
 
   /// A result that is a number.
-  static func line(_ key: StaticString, _ value: UInt64) {
+  static func line(_ key: FixedText, _ value: UInt64) {
     put(key) {
       Serial.put(decimal: value)
       Serial.newLine()
     }
   }
 
-  private static func put(_ key: StaticString, _ value: () -> Void) {
+  private static func put(_ key: FixedText, _ value: () -> Void) {
     Interrupts.masked {
       Serial.exclusively {
         Serial.put("vireo: ")
@@ -29,7 +30,7 @@ enum Report {
   }
 
   /// Says why the run cannot go on, and ends it.
-  static func fail(_ reason: StaticString) -> Never {
+  static func fail(_ reason: FixedText) -> Never {
     Interrupts.masked {
       Serial.exclusively {
         Serial.put("vireo: error: ")

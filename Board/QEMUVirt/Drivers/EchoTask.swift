@@ -14,7 +14,7 @@ enum EchoTask {
   private static let checkedByteCount = 16_384
   /// For the other end to be opened, and for each next piece to come: the host may be busy.
   private static let patience: UInt64 = 60_000
-  private static let portName: StaticString = "vireo.echo"
+  private static let portName: FixedText = "vireo.echo"
 
   /// Sends back what comes to the port: a fixed number of bytes in a check, else until a key is pressed.
   static func run(_ slot: Slot, _ arena: inout DriverArena) throws(Failed) {
@@ -57,7 +57,7 @@ enum EchoTask {
           continue
         }
       }
-      let what: StaticString = opened == nil ? "the port vireo.echo" : "the other end of vireo.echo"
+      let what: FixedText = opened == nil ? "the port vireo.echo" : "the other end of vireo.echo"
       if try !wait(slot, until: deadline, for: what) { return nil }
     }
   }
@@ -72,8 +72,9 @@ enum EchoTask {
   }
 
   private static func isName(_ name: ConsolePortName) -> Bool {
-    guard name.byteCount == portName.utf8CodeUnitCount else { return false }
-    for index in 0..<name.byteCount where name[index] != Serial.byte(of: portName, at: index) { return false }
+    guard name.byteCount == portName.count else { return false }
+    let bytes = portName.bytes
+    for index in 0..<name.byteCount where name[index] != bytes[index] { return false }
     return true
   }
 
@@ -134,7 +135,7 @@ enum EchoTask {
 
   /// Sleeps until the device interrupts; false when a key was pressed, which nothing else waits for.
   @inline(never) private static func wait(
-    _ slot: Slot, until deadline: Deadline, for what: StaticString
+    _ slot: Slot, until deadline: Deadline, for what: FixedText
   ) throws(Failed) -> Bool {
     if Orders.isCheck {
       try slot.wait(until: deadline, for: what)

@@ -4,6 +4,7 @@ import DeviceTree
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// The slots of the machine.
 enum Inventory {
@@ -79,7 +80,7 @@ enum Inventory {
 
 extension DeviceID {
   /// What the type is called, if this image has a driver for it.
-  var name: StaticString? {
+  var name: FixedText? {
     switch self {
     case .network: "network"
     case .block: "block"

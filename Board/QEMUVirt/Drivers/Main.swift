@@ -3,6 +3,7 @@
 import DeviceTree
 import Machine
 import Platform
+import Wire
 
 @main struct Main {
   static func main() {

@@ -79,7 +79,7 @@ enum NetworkTask {
 
   /// Carries frames between the host and the device until the host has nothing more to do.
   @inline(never) private static func work(
-    _ driver: inout Driver, _ host: inout NetworkClient, _ slot: Slot, _ what: StaticString
+    _ driver: inout Driver, _ host: inout NetworkClient, _ slot: Slot, _ what: FixedText
   ) throws(Failed) {
     let end = now + patience
     var frame = Frame()

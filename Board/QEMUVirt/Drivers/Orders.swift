@@ -2,6 +2,7 @@
 
 import DeviceTree
 import Virtio
+import Wire
 
 /// The orders of this run.
 enum Orders {
@@ -15,7 +16,7 @@ enum Orders {
   static var ringFeatures: Features { unsafe features }
 
   /// Reads `check`, `split`, `inorder=0|1` and `eventidx=0|1`.
-  static func take(_ options: BootOptions) throws(BootOptionError) {
+  static func take(_ options: borrowing BootOptions) throws(BootOptionError) {
     // Nothing here resets a single queue or suspends a device.
     var accepted = Features.mmioTransportBits.subtracting(.ringReset | .suspend)
     if options.contains("split") { accepted = accepted.subtracting(.ringPacked) }
@@ -25,7 +26,9 @@ enum Orders {
     unsafe check = options.contains("check")
   }
 
-  private static func flag(_ options: BootOptions, _ name: StaticString) throws(BootOptionError) -> Bool {
+  private static func flag(_ options: borrowing BootOptions, _ name: FixedText) throws(BootOptionError)
+    -> Bool
+  {
     let number = try options.number(name) ?? 1
     guard number <= 1 else { throw .notANumber }
     return number == 1

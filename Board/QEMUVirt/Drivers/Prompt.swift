@@ -1,6 +1,7 @@
 // The image with a person at its console: a line of input at a time, asleep in between.
 
 import Machine
+import Wire
 
 /// The prompt of the interactive mode.
 struct Prompt {
@@ -75,9 +76,10 @@ struct Prompt {
     }
   }
 
-  private func isLine(_ word: StaticString) -> Bool {
-    guard count == word.utf8CodeUnitCount else { return false }
-    for index in 0..<count where line[index] != Serial.byte(of: word, at: index) { return false }
+  private func isLine(_ word: FixedText) -> Bool {
+    guard count == word.count else { return false }
+    let bytes = word.bytes
+    for index in 0..<count where line[index] != bytes[index] { return false }
     return true
   }
 }

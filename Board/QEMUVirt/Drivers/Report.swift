@@ -23,21 +23,21 @@ enum Report {
   static func begin(about type: DeviceID) { unsafe subject = type }
 
   /// Starts a result line; the caller writes the value and ends the line.
-  static func begin(_ key: StaticString) {
+  static func begin(_ key: FixedText) {
     Serial.put("vireo: ")
     Serial.put(key)
     Serial.put("=")
   }
 
   /// A result line with a number.
-  static func line(_ key: StaticString, _ value: UInt64) {
+  static func line(_ key: FixedText, _ value: UInt64) {
     begin(key)
     Serial.put(decimal: value)
     Serial.newLine()
   }
 
   /// A result line with a hash.
-  static func line(_ key: StaticString, _ digest: ByteArray<32>) {
+  static func line(_ key: FixedText, _ digest: ByteArray<32>) {
     begin(key)
     for index in 0..<32 { Serial.put(hex: UInt64(digest[index]), digits: 2) }
     Serial.newLine()
@@ -50,7 +50,7 @@ enum Report {
   }
 
   /// An error line.
-  static func error(_ text: StaticString) {
+  static func error(_ text: FixedText) {
     beginError()
     Serial.line(text)
   }
@@ -63,7 +63,7 @@ enum Report {
   }
 
   /// An error line about the device at work.
-  @inline(never) static func failed(_ text: StaticString) -> Failed {
+  @inline(never) static func failed(_ text: FixedText) -> Failed {
     beginFailure()
     Serial.line(text)
     return Failed()

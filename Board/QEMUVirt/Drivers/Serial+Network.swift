@@ -2,6 +2,7 @@
 
 import DriverChecks
 import Machine
+import Wire
 
 extension Serial {
   /// Writes why the network was of no use.

@@ -4,6 +4,7 @@ import DeviceTree
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// A slot that is worked with.
 struct Slot {
@@ -67,12 +68,12 @@ struct Slot {
   }
 
   /// As `sleep`, and throws where that returns false.
-  func wait(until deadline: Deadline, for what: StaticString) throws(Failed) {
+  func wait(until deadline: Deadline, for what: FixedText) throws(Failed) {
     if !sleep(until: deadline) { throw failure(what) }
   }
 
   /// Says why the device does not answer.
-  @inline(never) func failure(_ what: StaticString) -> Failed {
+  @inline(never) func failure(_ what: FixedText) -> Failed {
     if needsReset { return Report.failed(.needsReset) }
     Report.beginFailure()
     Serial.put("the device did not answer in time: ")

@@ -3,6 +3,7 @@
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// A piece of work with one device.
 enum Task {

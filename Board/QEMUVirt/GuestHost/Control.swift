@@ -7,6 +7,7 @@ import Machine
 import SCMI
 import SCMIVirtio
 import Virtio
+import Wire
 
 /// The platform, and the channel or the device of each guest. Everything is under one lock.
 @safe struct ControlState: ~Copyable {
@@ -148,7 +149,8 @@ enum Control {
       state.devices[guest].reset()
       state.platform.resetAgent(agent(guest))
       state.platform.backend.startOver(guest)
-      state.channels[guest] = channel(of: guest)
+      state.channels[guest].restart()
+      settle(guest)
     }
   }
 

@@ -6,6 +6,7 @@ import DeviceTree
 import Hypervisor
 import Machine
 import Platform
+import Wire
 
 /// What cores send each other, in group 0: above what guests may send.
 enum CoreSignal {
@@ -81,7 +82,7 @@ enum Cores {
       Report.line("a core has no interrupts", guest: nil)
       Power.off(status: 1)
     }
-    if core == 1 { SelfTest.run(GuestHost.options) }
+    if core == 1 { GuestHost.withOptions { SelfTest.run($0) } }
     run(core)
   }
 

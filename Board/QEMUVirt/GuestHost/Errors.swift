@@ -2,6 +2,7 @@
 
 import DeviceTree
 import Machine
+import Wire
 
 /// Why a guest cannot be run.
 enum GuestError: Error {

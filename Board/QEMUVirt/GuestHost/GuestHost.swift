@@ -4,6 +4,7 @@ import CMachine
 import DeviceTree
 import Hypervisor
 import Machine
+import Wire
 
 /// All guests of the board.
 enum GuestHost {
@@ -14,8 +15,12 @@ enum GuestHost {
 
   /// How many guests there are.
   static var guestCount: Int { unsafe count }
-  /// The boot options.
-  static var options: BootOptions { unsafe givenOptions }
+  /// Calls `body` with the boot options.
+  static func withOptions<Result, Failure: Error>(
+    _ body: (borrowing BootOptions) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try unsafe body(givenOptions)
+  }
 
   /// Takes the boot options over from the device tree; none if they are too long.
   static func readOptions(_ tree: DeviceTree) {
@@ -48,7 +53,7 @@ enum GuestHost {
     try setup.check(coreCount: Interrupts.coreCount(redistributors))
     for i in 0..<setup.guestCount { try OwnMapping.add(setup.tables[i].memory) }
     try Payload.check(setup.tables[0])
-    if options.contains("trace") { Trace.start() }
+    if withOptions({ $0.contains("trace") }) { Trace.start() }
     // From here on this core takes interrupts only where it asks for them.
     machine_mask_all()
     Devices.start(setup)

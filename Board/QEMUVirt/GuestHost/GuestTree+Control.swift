@@ -1,6 +1,7 @@
 // The device tree of a guest: its SCMI agent, and the devices that use what the agent controls.
 
 import DeviceTree
+import Wire
 
 /// The nodes that others name.
 enum ControlHandle {
@@ -29,11 +30,11 @@ extension GuestTree {
       writer.property("compatible", string: "arm,scmi-virtio")
     } else {
       writer.property("compatible", string: "arm,scmi-smc")
-      writer.property("arm,smc-id", cells: [Control.functionID])
-      writer.property("shmem", cells: [ControlHandle.sharedMemory])
+      writer.property("arm,smc-id", cell: Control.functionID)
+      writer.property("shmem", cell: ControlHandle.sharedMemory)
     }
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [0])
+    writer.property("#address-cells", cell: 1)
+    writer.property("#size-cells", cell: 0)
     provider(0x11, "#power-domain-cells", ControlHandle.power, &writer)
     provider(0x13, "#power-domain-cells", ControlHandle.performance, &writer)
     provider(0x14, "#clock-cells", ControlHandle.clock, &writer)
@@ -52,50 +53,50 @@ extension GuestTree {
     writer.beginNode("sram", at: Control.address)
     writer.property("compatible", string: "mmio-sram")
     writer.property("reg", numbers: [Control.address, Control.pageByteCount])
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [1])
+    writer.property("#address-cells", cell: 1)
+    writer.property("#size-cells", cell: 1)
     writer.property("ranges", cells: [0, 0, UInt32(Control.address), UInt32(Control.pageByteCount)])
     writer.beginNode("scmi-shmem", at: 0)
     writer.property("compatible", string: "arm,scmi-shmem")
     writer.property("reg", cells: [0, UInt32(Control.areaByteCount)])
-    writer.property("phandle", cells: [ControlHandle.sharedMemory])
+    writer.property("phandle", cell: ControlHandle.sharedMemory)
     writer.endNode()
     writer.endNode()
   }
 
   /// A protocol whose resources others name by one cell.
   private static func provider(
-    _ number: UInt32, _ cells: StaticString, _ handle: UInt32, _ writer: inout DeviceTreeWriter
+    _ number: UInt32, _ cells: FixedText, _ handle: UInt32, _ writer: inout DeviceTreeWriter
   ) {
     writer.beginNode("protocol", at: UInt64(number))
-    writer.property("reg", cells: [number])
-    writer.property(cells, cells: [1])
-    writer.property("phandle", cells: [handle])
+    writer.property("reg", cell: number)
+    writer.property(cells, cell: 1)
+    writer.property("phandle", cell: handle)
     writer.endNode()
   }
 
   /// A protocol whose resources nobody names.
   private static func unnamed(_ number: UInt32, _ writer: inout DeviceTreeWriter) {
     writer.beginNode("protocol", at: UInt64(number))
-    writer.property("reg", cells: [number])
+    writer.property("reg", cell: number)
     writer.endNode()
   }
 
   private static func voltages(_ writer: inout DeviceTreeWriter) {
     writer.beginNode("protocol", at: 0x17)
-    writer.property("reg", cells: [0x17])
+    writer.property("reg", cell: 0x17)
     writer.beginNode("regulators")
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [0])
+    writer.property("#address-cells", cell: 1)
+    writer.property("#size-cells", cell: 0)
     writer.beginNode("regulator", at: UInt64(ResourceTable.processor))
-    writer.property("reg", cells: [UInt32(ResourceTable.processor)])
+    writer.property("reg", cell: UInt32(ResourceTable.processor))
     regulator(
       "vdd-cores", UInt32(ProcessorModel.lowestVoltage), UInt32(ProcessorModel.highestVoltage),
       ControlHandle.processorVoltage, &writer)
     writer.property("regulator-always-on")
     writer.endNode()
     writer.beginNode("regulator", at: UInt64(ResourceTable.peripherals))
-    writer.property("reg", cells: [UInt32(ResourceTable.peripherals)])
+    writer.property("reg", cell: UInt32(ResourceTable.peripherals))
     regulator("vdd-peripherals", 1_800_000, 3_300_000, ControlHandle.peripheralVoltage, &writer)
     writer.endNode()
     writer.endNode()
@@ -104,24 +105,24 @@ extension GuestTree {
 
   private static func pins(_ writer: inout DeviceTreeWriter) {
     writer.beginNode("protocol", at: 0x19)
-    writer.property("reg", cells: [0x19])
+    writer.property("reg", cell: 0x19)
     writer.beginNode("supply-pins")
     writer.property("groups", string: "peripherals")
     writer.property("function", string: "supply")
-    writer.property("drive-strength", cells: [8])
-    writer.property("phandle", cells: [ControlHandle.supplyPins])
+    writer.property("drive-strength", cell: 8)
+    writer.property("phandle", cell: ControlHandle.supplyPins)
     writer.endNode()
     writer.endNode()
   }
 
   private static func regulator(
-    _ name: StaticString, _ lowest: UInt32, _ highest: UInt32, _ handle: UInt32,
+    _ name: FixedText, _ lowest: UInt32, _ highest: UInt32, _ handle: UInt32,
     _ writer: inout DeviceTreeWriter
   ) {
     writer.property("regulator-name", string: name)
-    writer.property("regulator-min-microvolt", cells: [lowest])
-    writer.property("regulator-max-microvolt", cells: [highest])
-    writer.property("phandle", cells: [handle])
+    writer.property("regulator-min-microvolt", cell: lowest)
+    writer.property("regulator-max-microvolt", cell: highest)
+    writer.property("phandle", cell: handle)
   }
 
   /// Who uses clocks, resets, voltages and sensors, so that Linux's own drivers for such things show them.
@@ -129,7 +130,7 @@ extension GuestTree {
   @_optimize(size)
   static func consumers(_ writer: inout DeviceTreeWriter) {
     writer.beginNode("rtc", at: Board.realTimeClock)
-    writer.property("compatible", string: "arm,pl031\0arm,primecell")
+    writer.property("compatible", strings: "arm,pl031\0arm,primecell")
     writer.property("reg", numbers: [Board.realTimeClock, Board.realTimeClockByteCount])
     writer.property("clocks", cells: [ControlHandle.clock, 2])
     writer.property("clock-names", string: "apb_pclk")
@@ -139,38 +140,38 @@ extension GuestTree {
     writer.beginNode("pwm")
     writer.property("compatible", string: "clk-pwm")
     writer.property("clocks", cells: [ControlHandle.clock, 2])
-    writer.property("#pwm-cells", cells: [2])
+    writer.property("#pwm-cells", cell: 2)
     writer.endNode()
     writer.beginNode("entropy-clock")
     writer.property("compatible", string: "fixed-factor-clock")
-    writer.property("#clock-cells", cells: [0])
+    writer.property("#clock-cells", cell: 0)
     writer.property("clocks", cells: [ControlHandle.clock, 1])
-    writer.property("clock-mult", cells: [1])
-    writer.property("clock-div", cells: [2])
-    writer.property("phandle", cells: [ControlHandle.entropyClock])
+    writer.property("clock-mult", cell: 1)
+    writer.property("clock-div", cell: 2)
+    writer.property("phandle", cell: ControlHandle.entropyClock)
     writer.endNode()
     writer.beginNode("entropy-source")
     writer.property("compatible", string: "regulator-fixed-clock")
     regulator("entropy-source", 1_000_000, 1_000_000, ControlHandle.entropySource, &writer)
-    writer.property("clocks", cells: [ControlHandle.entropyClock])
+    writer.property("clocks", cell: ControlHandle.entropyClock)
     writer.property("regulator-boot-on")
     writer.endNode()
     // A supply that user space switches: by the file `state`, or where a kernel has only the driver for that,
     // as a light.
     writer.beginNode("entropy-switch")
-    writer.property("compatible", string: "regulator-output\0regulator-led")
-    writer.property("vout-supply", cells: [ControlHandle.entropySource])
-    writer.property("vled-supply", cells: [ControlHandle.entropySource])
+    writer.property("compatible", strings: "regulator-output\0regulator-led")
+    writer.property("vout-supply", cell: ControlHandle.entropySource)
+    writer.property("vled-supply", cell: ControlHandle.entropySource)
     writer.endNode()
     writer.beginNode("peripheral-switch")
     writer.property("compatible", string: "regulator-output")
-    writer.property("vout-supply", cells: [ControlHandle.peripheralVoltage])
+    writer.property("vout-supply", cell: ControlHandle.peripheralVoltage)
     writer.property("pinctrl-names", string: "default")
-    writer.property("pinctrl-0", cells: [ControlHandle.supplyPins])
+    writer.property("pinctrl-0", cell: ControlHandle.supplyPins)
     writer.endNode()
     writer.beginNode("core-voltage")
     writer.property("compatible", string: "regulator-virtual-consumer")
-    writer.property("default-supply", cells: [ControlHandle.processorVoltage])
+    writer.property("default-supply", cell: ControlHandle.processorVoltage)
     writer.endNode()
     thermalZone(&writer)
   }
@@ -178,13 +179,13 @@ extension GuestTree {
   private static func thermalZone(_ writer: inout DeviceTreeWriter) {
     writer.beginNode("thermal-zones")
     writer.beginNode("cores-thermal")
-    writer.property("polling-delay", cells: [0])
-    writer.property("polling-delay-passive", cells: [0])
+    writer.property("polling-delay", cell: 0)
+    writer.property("polling-delay-passive", cell: 0)
     writer.property("thermal-sensors", cells: [ControlHandle.sensor, 0])
     writer.beginNode("trips")
     writer.beginNode("hot")
-    writer.property("temperature", cells: [110_000])
-    writer.property("hysteresis", cells: [1000])
+    writer.property("temperature", cell: 110_000)
+    writer.property("hysteresis", cell: 1000)
     writer.property("type", string: "critical")
     writer.endNode()
     writer.endNode()

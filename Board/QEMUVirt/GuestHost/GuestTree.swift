@@ -1,22 +1,23 @@
 // The device tree of a guest, from the same table as everything else.
 
 import DeviceTree
+import Wire
 
 /// Writes device trees for guests.
 enum GuestTree {
   private static var controllerHandle: UInt32 { 1 }
 
-  /// Writes the tree of `guest` at its place in guest memory. Returns its length.
+  /// Writes the tree of `guest`.
   static func write(
-    _ guest: GuestTable, options: BootOptions, into writer: consuming DeviceTreeWriter
-  ) throws(DeviceTreeError) -> Int {
+    _ guest: GuestTable, into writer: consuming DeviceTreeWriter
+  ) throws(DeviceTreeError) {
     var writer = writer
     writer.property("compatible", string: "vireo,guest")
     writer.property("model", string: "Vireo guest")
-    writer.property("#address-cells", cells: [2])
-    writer.property("#size-cells", cells: [2])
-    writer.property("interrupt-parent", cells: [controllerHandle])
-    chosen(guest, options, &writer)
+    writer.property("#address-cells", cell: 2)
+    writer.property("#size-cells", cell: 2)
+    writer.property("interrupt-parent", cell: controllerHandle)
+    GuestHost.withOptions { chosen(guest, $0, &writer) }
     cores(guest, &writer)
     writer.beginNode("memory", at: guest.memory.base)
     writer.property("device_type", string: "memory")
@@ -29,11 +30,11 @@ enum GuestTree {
     for slot in 0..<Devices.count where Devices.hasDevice(slot: slot, guest: guest.index) {
       virtio(guest, slot, &writer)
     }
-    return try writer.finish()
+    _ = try writer.finish()
   }
 
   private static func chosen(
-    _ guest: GuestTable, _ options: BootOptions, _ writer: inout DeviceTreeWriter
+    _ guest: GuestTable, _ options: borrowing BootOptions, _ writer: inout DeviceTreeWriter
   ) {
     writer.beginNode("chosen")
     let given = options.rest
@@ -49,7 +50,7 @@ enum GuestTree {
     writer.endNode()
   }
 
-  private static func number(_ index: Int) -> StaticString {
+  private static func number(_ index: Int) -> FixedText {
     switch index {
     case 0: " vireo.guest=0"
     case 1: " vireo.guest=1"
@@ -58,7 +59,7 @@ enum GuestTree {
     }
   }
 
-  private static func defaultArguments(_ index: Int) -> StaticString {
+  private static func defaultArguments(_ index: Int) -> FixedText {
     switch index {
     case 0: "console=hvc0 vireo.guest=0"
     case 1: "console=hvc0 vireo.guest=1"
@@ -69,14 +70,14 @@ enum GuestTree {
 
   private static func cores(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
     writer.beginNode("cpus")
-    writer.property("#address-cells", cells: [1])
-    writer.property("#size-cells", cells: [0])
+    writer.property("#address-cells", cell: 1)
+    writer.property("#size-cells", cell: 0)
     for i in 0..<guest.coreCount {
       let affinity = UInt64(guest.firstCore + i)
       writer.beginNode("cpu", at: affinity)
       writer.property("device_type", string: "cpu")
       writer.property("compatible", string: "arm,armv8")
-      writer.property("reg", cells: [UInt32(affinity)])
+      writer.property("reg", cell: UInt32(affinity))
       writer.property("enable-method", string: "psci")
       writer.property("power-domains", cells: [ControlHandle.performance, 0])
       writer.property("power-domain-names", string: "perf")
@@ -88,7 +89,7 @@ enum GuestTree {
   private static func controller(_ guest: GuestTable, _ writer: inout DeviceTreeWriter) {
     writer.beginNode("intc", at: Board.distributor)
     writer.property("compatible", string: "arm,gic-v3")
-    writer.property("#interrupt-cells", cells: [3])
+    writer.property("#interrupt-cells", cell: 3)
     writer.property("interrupt-controller")
     writer.property(
       "reg",
@@ -97,7 +98,7 @@ enum GuestTree {
         Board.redistributors + UInt64(guest.firstCore) * Board.redistributorStride,
         UInt64(guest.coreCount) * Board.redistributorStride,
       ])
-    writer.property("phandle", cells: [controllerHandle])
+    writer.property("phandle", cell: controllerHandle)
     writer.endNode()
   }
 
@@ -109,7 +110,7 @@ enum GuestTree {
     writer.property("always-on")
     writer.endNode()
     writer.beginNode("psci")
-    writer.property("compatible", string: "arm,psci-1.0\0arm,psci-0.2")
+    writer.property("compatible", strings: "arm,psci-1.0\0arm,psci-0.2")
     writer.property("method", string: "hvc")
     writer.endNode()
   }

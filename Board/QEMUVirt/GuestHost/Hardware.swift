@@ -4,6 +4,7 @@ import DeviceTree
 import Machine
 import Platform
 import Virtio
+import Wire
 
 enum Hardware {
   /// Reads the slots of the board. Those that cannot be used are reported.
@@ -32,7 +33,7 @@ enum Hardware {
 
   /// Writes a line about the device in a slot.
   @inline(never)
-  static func line(_ text: StaticString, _ slot: HardwareSlot) {
+  static func line(_ text: FixedText, _ slot: HardwareSlot) {
     Serial.exclusively {
       start(slot)
       Serial.line(text)
@@ -41,7 +42,7 @@ enum Hardware {
 
   /// The same, about what is wrong with it.
   @inline(never)
-  static func line(_ text: StaticString, _ fault: DeviceFault, _ slot: HardwareSlot) {
+  static func line(_ text: FixedText, _ fault: DeviceFault, _ slot: HardwareSlot) {
     Serial.exclusively {
       start(slot)
       Serial.put(text)

@@ -5,6 +5,7 @@ import DeviceTypes
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// The board's console device.
 struct HardwarePorts: ~Copyable {

@@ -6,6 +6,7 @@
 
 import DeviceTree
 import Machine
+import Wire
 
 @main struct Main {
   static func main() {
@@ -24,7 +25,7 @@ import Machine
     GuestHost.readOptions(tree)
     var setup = HostSetup(tree: tree)
     do throws(OptionError) {
-      try setup.apply(GuestHost.options)
+      try GuestHost.withOptions { options throws(OptionError) in try setup.apply(options) }
     } catch {
       Serial.put("vireo: ")
       Serial.put(describing: error)

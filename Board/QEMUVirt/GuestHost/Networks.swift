@@ -5,6 +5,7 @@ import DeviceTypes
 import Machine
 import Platform
 import Virtio
+import Wire
 
 /// The guests' network interfaces.
 struct Networks: DeviceKind, ~Copyable {

@@ -13,6 +13,7 @@
 //                       Without it: console=hvc0. Each kernel gets vireo.guest=N added, with its number
 
 import DeviceTree
+import Wire
 
 /// Why the boot options cannot be used.
 enum OptionError: Error {
@@ -21,7 +22,7 @@ enum OptionError: Error {
 
 extension HostSetup {
   /// Changes the tables as the options say.
-  mutating func apply(_ options: BootOptions) throws(OptionError) {
+  mutating func apply(_ options: borrowing BootOptions) throws(OptionError) {
     if let count = try Self.number("guests=", options, .guests) {
       guard count >= 1, count <= UInt64(Board.guestLimit) else { throw .guests }
       guestCount = Int(count)
@@ -46,7 +47,7 @@ extension HostSetup {
     }
   }
 
-  private mutating func applyCores(_ options: BootOptions) throws(OptionError) {
+  private mutating func applyCores(_ options: borrowing BootOptions) throws(OptionError) {
     let given: (count: Int, [4 of UInt64])?
     do throws(BootOptionError) { given = try options.numbers("cores=") } catch { throw .cores }
     guard let (count, cores) = given else { return }
@@ -61,7 +62,7 @@ extension HostSetup {
     }
   }
 
-  private mutating func applyControl(_ options: BootOptions) throws(OptionError) {
+  private mutating func applyControl(_ options: borrowing BootOptions) throws(OptionError) {
     let given: (count: Int, [4 of UInt64])?
     do throws(BootOptionError) { given = try options.numbers("scmi-device=") } catch { throw .control }
     guard let (count, devices) = given else { return }
@@ -72,7 +73,7 @@ extension HostSetup {
   }
 
   private static func number(
-    _ name: StaticString, _ options: BootOptions, _ error: OptionError
+    _ name: FixedText, _ options: borrowing BootOptions, _ error: OptionError
   ) throws(OptionError) -> UInt64? {
     do throws(BootOptionError) { return try options.number(name) } catch _ { throw error }
   }

@@ -44,7 +44,7 @@ enum Payload {
       // As above.
       let place = unsafe UnsafeMutableRawPointer(bitPattern: UInt(table.treeAddress)).unsafelyUnwrapped
       let writer = unsafe DeviceTreeWriter(at: place, capacity: Int(GuestTable.treeByteCountMax))
-      _ = try GuestTree.write(table, options: GuestHost.options, into: writer)
+      try GuestTree.write(table, into: writer)
     } catch {
       throw .deviceTree(error)
     }

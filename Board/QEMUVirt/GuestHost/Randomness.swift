@@ -7,6 +7,7 @@ import Machine
 import Platform
 import Randomness
 import Virtio
+import Wire
 
 /// What the guests' entropy devices draw from.
 @safe struct SharedRandomness: EntropyBackend {

@@ -1,11 +1,12 @@
 // What the host says while guests run: whole lines.
 
 import Machine
+import Wire
 
 enum Report {
   /// Writes a line about a guest, or about the host.
   @inline(never)
-  static func line(_ text: StaticString, guest: Int?) {
+  static func line(_ text: FixedText, guest: Int?) {
     Serial.exclusively {
       start(guest)
       Serial.line(text)
@@ -14,7 +15,7 @@ enum Report {
 
   /// The same with an address behind the text.
   @inline(never)
-  static func line(_ text: StaticString, _ address: UInt64, guest: Int?) {
+  static func line(_ text: FixedText, _ address: UInt64, guest: Int?) {
     Serial.exclusively {
       start(guest)
       Serial.put(text)

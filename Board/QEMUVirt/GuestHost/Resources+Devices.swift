@@ -3,6 +3,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 // MARK: Clock
 

@@ -1,6 +1,7 @@
 // Performance, voltage and power cap of a guest's cores.
 
 import SCMI
+import Wire
 
 // MARK: Performance
 
@@ -35,7 +36,7 @@ extension GuestResources {
 extension GuestResources {
   var voltageDomainCount: Int { guestCount * ResourceTable.domains }
 
-  private func isProcessor(_ domain: VoltageDomainID) -> Bool {
+  private mutating func isProcessor(_ domain: VoltageDomainID) -> Bool {
     domain.index % ResourceTable.domains == ResourceTable.processor
   }
 
@@ -66,8 +67,8 @@ extension GuestResources {
     guests[domain.index / ResourceTable.domains].arePeripheralsOn = mode == VoltageMessage.on
   }
   mutating func level(of domain: VoltageDomainID) throws(SCMIStatus) -> Int32 {
-    let guest = guests[domain.index / ResourceTable.domains]
-    return isProcessor(domain) ? guest.processor.microvolts : guest.peripheralMicrovolts
+    let guest = domain.index / ResourceTable.domains
+    return isProcessor(domain) ? guests[guest].processor.microvolts : guests[guest].peripheralMicrovolts
   }
   mutating func setLevel(
     _ level: Int32, of domain: VoltageDomainID, operation: OperationID?

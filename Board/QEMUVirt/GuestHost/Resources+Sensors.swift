@@ -2,6 +2,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 extension GuestResources {
   var sensorCount: Int { 1 + guestCount * ResourceTable.guestSensors }
@@ -55,16 +56,15 @@ extension GuestResources {
       return SensorReading(value: Int64(uptimeMicroseconds / 1_000_000))
     }
     measure(guest)
-    let control = guests[guest]
     switch which {
-    case .temperature: return SensorReading(value: control.processor.temperature)
-    case .power: return SensorReading(value: Int64(control.processor.power))
-    case .processorVoltage: return SensorReading(value: Int64(control.processor.microvolts))
+    case .temperature: return SensorReading(value: guests[guest].processor.temperature)
+    case .power: return SensorReading(value: Int64(guests[guest].processor.power))
+    case .processorVoltage: return SensorReading(value: Int64(guests[guest].processor.microvolts))
     case .peripheralVoltage:
-      let isThere = control.arePeripheralsOn && control.arePinsSupply
-      return SensorReading(value: isThere ? Int64(control.peripheralMicrovolts) : 0)
-    case .exits: return SensorReading(value: Int64(control.processor.exitsPerSecond))
-    case .tremor: return tremor(axis, control)
+      let isThere = guests[guest].arePeripheralsOn && guests[guest].arePinsSupply
+      return SensorReading(value: isThere ? Int64(guests[guest].peripheralMicrovolts) : 0)
+    case .exits: return SensorReading(value: Int64(guests[guest].processor.exitsPerSecond))
+    case .tremor: return tremor(axis, guest)
     }
   }
 
@@ -91,8 +91,8 @@ extension GuestResources {
   }
 
   /// Gravity, and in the plane what the last second's exits shake.
-  private func tremor(_ axis: Int, _ control: GuestControl) -> SensorReading {
-    let shake = Int64(min(control.processor.exitsPerSecond, 10_000))
+  private mutating func tremor(_ axis: Int, _ guest: Int) -> SensorReading {
+    let shake = Int64(min(guests[guest].processor.exitsPerSecond, 10_000))
     return SensorReading(
       value: axis == 2 ? 9807 : axis == 0 ? shake : -shake, timeStamp: uptimeMicroseconds)
   }

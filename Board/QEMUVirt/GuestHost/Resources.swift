@@ -3,6 +3,7 @@
 
 import Machine
 import SCMI
+import Wire
 
 /// The numbers of the board's resources, and which of them a guest sees.
 enum ResourceTable {
@@ -105,11 +106,11 @@ struct GuestResources: PlatformBackend {
 
   /// Tells devices and cores what a guest's state means to them.
   mutating func note(_ guest: Int) {
-    let control = guests[guest]
     Gates.setEntropy(
-      guest, isOpen: control.isEntropyPowered && !control.isEntropyHeld, resets: control.entropyResets)
+      guest, isOpen: guests[guest].isEntropyPowered && !guests[guest].isEntropyHeld,
+      resets: guests[guest].entropyResets)
     Gates.isSourceOn = isSourceOn
-    Gates.setShare(guest, control.processor.share)
+    Gates.setShare(guest, guests[guest].processor.share)
   }
 
   // MARK: System power: each guest's own

@@ -29,6 +29,7 @@
 import CMachine
 import DeviceTree
 import Machine
+import Wire
 
 /// What a record tells of.
 enum TraceKind: UInt8 {

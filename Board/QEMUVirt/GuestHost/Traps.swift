@@ -4,6 +4,7 @@
 import CMachine
 import Hypervisor
 import Machine
+import Wire
 
 /// A synchronous exception of the guest of this core. The image is compiled for size, but for what is between
 /// an exit and an entry in the usual cases: here, in the devices' registers and in the firmware calls.
@@ -200,7 +201,7 @@ enum Traps {
   }
 
   /// Ends a guest that cannot go on; others do.
-  private static func crash(_ text: StaticString, _ value: UInt64, _ context: machine_guest) -> Never {
+  private static func crash(_ text: FixedText, _ value: UInt64, _ context: machine_guest) -> Never {
     let guest = Int(context.guest)
     Report.line(text, value, guest: guest)
     Report.line("crashed at pc=", context.elr, guest: guest)

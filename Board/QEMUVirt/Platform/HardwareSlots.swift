@@ -3,6 +3,7 @@
 public import DeviceTree
 public import Machine
 public import Virtio
+import Wire
 
 /// A slot of the board.
 public struct HardwareSlot: Sendable {

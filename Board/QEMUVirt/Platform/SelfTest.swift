@@ -3,11 +3,12 @@
 
 public import DeviceTree
 import Machine
+import Wire
 
 /// Faults on purpose.
 public enum SelfTest {
   /// Fails in the way that the options ask for; returns if they ask for none.
-  public static func run(_ options: BootOptions) {
+  public static func run(_ options: borrowing BootOptions) {
     if options.contains("trap=bounds") { readOutOfBounds() }
     if options.contains("trap=abort") { Faults.readUnmapped() }
     if options.contains("trap=write") { Faults.writeText() }

@@ -2,6 +2,7 @@
 
 public import Machine
 public import Virtio
+import Wire
 
 extension Serial {
   /// Writes what is wrong with a device.
@@ -35,7 +36,7 @@ extension Serial {
     }
   }
 
-  private static func putQueue(_ queue: UInt16, _ text: StaticString) {
+  private static func putQueue(_ queue: UInt16, _ text: FixedText) {
     put("queue ")
     put(decimal: UInt64(queue))
     put(text)

@@ -1,5 +1,7 @@
 // SCMI Performance domain management protocol: what a board gives the platform.
 
+import Wire
+
 /// Tag of `PerformanceDomainID`.
 public enum PerformanceDomainKind {}
 /// A performance domain of the board.
@@ -133,7 +135,7 @@ struct PerformanceDomainState<let agentLimit: Int> {
   var limits = [agentLimit of LevelLimits] { _ in LevelLimits() }
 
   /// All limits together. Of limits that exclude each other, the highest level counts: it protects.
-  func limits(levelCount: Int) -> LevelLimits {
+  mutating func limits(levelCount: Int) -> LevelLimits {
     var all = LevelLimits(lowest: 0, highest: levelCount - 1)
     for agent in 0..<agentLimit {
       all.lowest = max(all.lowest, limits[agent].lowest)

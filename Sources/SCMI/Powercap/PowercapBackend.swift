@@ -1,5 +1,7 @@
 // SCMI Powercap management protocol: what a board gives the platform.
 
+import Wire
+
 /// Tag of `PowercapDomainID`.
 public enum PowercapDomainKind {}
 /// A powercap domain of the board.
@@ -138,7 +140,7 @@ extension PowercapBackend where Self: ~Copyable {
 /// The thresholds of one agent.
 struct PowerThresholds {
   var low: UInt32 = 0
-  var high: UInt32 = .max
+  var high: UInt32 = 0
 
   /// Whether power that went from `old`, or came from nowhere, to `new` crossed one of them.
   func isCrossed(_ old: UInt32?, _ new: UInt32) -> Bool {
@@ -147,10 +149,18 @@ struct PowerThresholds {
   }
 }
 
+/// All zero at first, so that a platform clears them and does not write each one.
 struct PowercapDomainState<let agentLimit: Int> {
   /// The cap that each agent wants; 0 for none.
   var caps = [agentLimit of UInt32](repeating: 0)
+  /// Of the agents that asked to be told.
   var thresholds = [agentLimit of PowerThresholds] { _ in PowerThresholds() }
+  private var isMeasured = false
+  private var measured: UInt32 = 0
+
   /// The power that thresholds were compared with last.
-  var power: UInt32?
+  var power: UInt32? {
+    mutating get { isMeasured ? measured : nil }
+    set { (isMeasured, measured) = (newValue != nil, newValue ?? 0) }
+  }
 }

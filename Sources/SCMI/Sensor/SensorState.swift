@@ -21,12 +21,19 @@ struct TripPoint {
   }
 }
 
+/// All zero at first, as `PowercapDomainState`.
 struct SensorState<let agentLimit: Int> {
   /// Agents that want time stamps.
   var timeStamps = AgentSet()
   var trips = [agentLimit of [4 of TripPoint]] { _ in InlineArray { _ in TripPoint() } }
+  private var isRead = false
+  private var read: Int64 = 0
+
   /// The value that trip points were compared with last.
-  var value: Int64?
+  var value: Int64? {
+    mutating get { isRead ? read : nil }
+    set { (isRead, read) = (newValue != nil, newValue ?? 0) }
+  }
 
   mutating func forget(_ agent: Int) {
     timeStamps.remove(agent)
