@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 static const int allowed[] = {
     // Data, of files, eventfds, taps, sockets and terminals.
@@ -41,25 +42,47 @@ static const unsigned long allowed_ioctls[] = {
     TUNSETOFFLOAD, BLKGETSIZE64, TIOCGWINSZ, TCGETS, TCSETS, TCGETS2_NUMBER, TCSETS2_NUMBER,
 };
 
-static int add_rules(scmp_filter_ctx filter) {
-  for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+// What it takes to connect and to hand the connection on; the last two for sanitizers.
+static const int connecting[] = {
+    SCMP_SYS(read), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(connect), SCMP_SYS(sendmsg), SCMP_SYS(close),
+    SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+    SCMP_SYS(exit), SCMP_SYS(futex), SCMP_SYS(sched_yield),
+};
+
+static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
+  for (size_t i = 0; i < count; i++) {
     // A call that this architecture does not have is not one to allow.
-    if (allowed[i] < 0) continue;
-    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (calls[i] < 0) continue;
+    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
     if (result < 0) return result;
   }
+  return 0;
+}
+
+// Rules for a server.
+static int allow_serving(scmp_filter_ctx filter) {
+  int result = allow(filter, allowed, sizeof allowed / sizeof allowed[0]);
+  if (result < 0) return result;
   for (size_t i = 0; i < sizeof allowed_ioctls / sizeof allowed_ioctls[0]; i++) {
     struct scmp_arg_cmp is_this = {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = allowed_ioctls[i]};
-    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, is_this);
+    result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, is_this);
     if (result < 0) return result;
   }
   struct scmp_arg_cmp not_executable = {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC};
-  int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, not_executable);
+  result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, not_executable);
   if (result < 0) return result;
   return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable);
 }
 
-int clinux_limit_calls(void) {
+// Rules for a connector.
+static int allow_connecting(scmp_filter_ctx filter) {
+  int result = allow(filter, connecting, sizeof connecting / sizeof connecting[0]);
+  if (result < 0) return result;
+  struct scmp_arg_cmp is_local = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX};
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, is_local);
+}
+
+static int limit(int (*add_rules)(scmp_filter_ctx)) {
   // A kernel without such filters.
   if (prctl(PR_GET_SECCOMP) < 0) return 0;
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -69,3 +92,7 @@ int clinux_limit_calls(void) {
   seccomp_release(filter);
   return result;
 }
+
+int clinux_limit_calls(void) { return limit(allow_serving); }
+
+int clinux_limit_calls_to_connecting(void) { return limit(allow_connecting); }

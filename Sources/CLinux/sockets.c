@@ -21,17 +21,21 @@ static int unix_address(const char *path, struct sockaddr_un *address) {
   return 0;
 }
 
-int clinux_connect(const char *path) {
+static int connection(const char *path, int flags) {
   struct sockaddr_un address;
   int error = unix_address(path, &address);
   if (error < 0) return error;
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
   if (fd < 0) return -errno;
   if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
   error = -errno;
   close(fd);
   return error;
 }
+
+int clinux_connect(const char *path) { return connection(path, 0); }
+
+int clinux_connect_now(const char *path) { return connection(path, SOCK_NONBLOCK); }
 
 int clinux_listen(const char *path) {
   struct sockaddr_un address;

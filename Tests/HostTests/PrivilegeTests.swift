@@ -14,10 +14,12 @@ import Testing
   }
 
   /// What `call` fails with where only a server's calls are allowed; 0 when it succeeds.
-  private static func limited(_ call: @escaping @Sendable () -> Bool) -> Int32 {
+  private static func limited(
+    by limit: @escaping @Sendable () -> Int32 = clinux_limit_calls, _ call: @escaping @Sendable () -> Bool
+  ) -> Int32 {
     let outcome = Outcome()
     PeerThread {
-      guard clinux_limit_calls() == 0 else { return }
+      guard limit() == 0 else { return }
       let isDone = call()
       outcome.error.store(isDone ? 0 : errno, ordering: .relaxed)
     }.join()
@@ -43,6 +45,16 @@ import Testing
     #expect(Self.limited { unsafe execv("/bin/true", [nil]) == 0 } == EPERM)
     #expect(Self.limited { kill(getpid(), 0) == 0 } == EPERM)
     #expect(Self.limited { Self.maps(PROT_READ | PROT_EXEC) } == EPERM)
+  }
+
+  @Test func `who connects again can do nothing else`() {
+    let limit: @Sendable () -> Int32 = clinux_limit_calls_to_connecting
+    let local: @Sendable () -> Bool = { socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0) >= 0 }
+    #expect(Self.limited(by: limit, local) == 0)
+    #expect(Self.limited(by: limit) { socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) >= 0 } == EPERM)
+    #expect(Self.limited(by: limit) { unsafe open("/dev/null", O_RDONLY) >= 0 } == EPERM)
+    #expect(Self.limited(by: limit) { unsafe execv("/bin/true", [nil]) == 0 } == EPERM)
+    #expect(Self.limited(by: limit) { kill(getpid(), 0) == 0 } == EPERM)
   }
 
   @Test func `nothing can be typed into a terminal`() {

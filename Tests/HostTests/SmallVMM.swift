@@ -65,6 +65,13 @@ final class SmallVMM: RegisterAccess {
     }
   }
 
+  /// Sleeps until there is an interrupt, for up to `seconds`. Whether there is one, to be acknowledged.
+  func waitForInterrupt(seconds: Int) -> Bool {
+    var polled = rings.map { pollfd(fd: $0.call.number, events: Int16(POLLIN), revents: 0) }
+    // As many as there are.
+    return unsafe poll(&polled, nfds_t(polled.count), Int32(seconds * 1000)) > 0
+  }
+
   // MARK: Registers
 
   func read8(_ offset: Int) -> UInt8 { configuration(offset, 1) }

@@ -22,18 +22,18 @@ os.environ.setdefault("VIREO_IMAGE", "")
 import guests
 import guests_check
 import machine
-from daemon_machine import QUEUES, TAP_ADDRESSES, TAP_MAC, Daemon, DaemonMachine
+from daemon_machine import QUEUES, START_SECONDS, TAP_ADDRESSES, TAP_MAC, Daemon, DaemonMachine
 from guest_machine import stop
 from guests_check import SHELL, Checks, require
 from vhost_front_end import BUFFER_BYTES, CONFIG_CHANGE, FrontEnd
 
-ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "iperf_outside",
-        "tap", "scmi", "console", "terminal", "idle", "privileges", "plugged", "killed", "grown", "again",
-        "ended")
+ROWS = ("root", "features", "queues", "disk", "discard", "trim", "entropy", "download", "gateway",
+        "iperf_outside", "tap", "scmi", "console", "terminal", "idle", "privileges", "plugged", "killed",
+        "grown", "again", "ended")
 # Which bus the front end is on, the ring format, who is behind the network, and what is tried. Passt loses
 # what a guest without offloads cannot take at once, so that it is no measure of speed.
 RUNS = (("mmio", "split", "qemu", ROWS), ("pci", "packed", "qemu", ROWS),
-        ("pci", "packed", "passt", ("root", "download", "idle")))
+        ("pci", "packed", "passt", ("root", "download", "gateway", "idle")))
 KILLS = 8
 IDLE_SECONDS = 3
 # The daemons let nobody but root see their memory and their descriptors.
@@ -83,6 +83,16 @@ class DaemonChecks(Checks):
     def download(self):
         """a file from outside, with the right SHA-256"""
         return f"{super().download()}, by way of {self.machine.gateway_kind}"
+
+    def gateway(self):
+        """the gateway ends and another one takes its place: a file from outside, as before"""
+        begun = len(self.machine.network.said())
+        self.machine.replace_gateway()
+        end = time.monotonic() + START_SECONDS
+        while b"connected again" not in self.machine.network.said(begun):
+            require(time.monotonic() < end, "the daemon does not connect again")
+            time.sleep(0.05)
+        return super().download()
 
     def scmi(self):
         """Linux's SCMI core probes the platform, and its drivers read clocks and sensors of the board"""

@@ -225,6 +225,13 @@ class DaemonMachine:
             time.sleep(0.01)
         return True
 
+    def replace_gateway(self):
+        """Ends the gateway, and starts another one in its place."""
+        stop(self.gateway)
+        if os.path.exists(self.outside):
+            os.unlink(self.outside)
+        self.start_gateway()
+
     def plug(self, mebibytes):
         """Gives the guest more memory, on the PCI bus."""
         self.control.execute("object-add", **{"qom-type": "memory-backend-memfd", "id": "more", "share": True,

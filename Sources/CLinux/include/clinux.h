@@ -17,6 +17,16 @@ int clinux_listen(const char *path);
 /// A connection to the Unix stream socket at `path`.
 int clinux_connect(const char *path);
 
+/// The same, of which no call waits: not even this one, which fails with -EAGAIN when too many wait there.
+int clinux_connect_now(const char *path);
+
+/// Starts a process that connects to the Unix stream socket at `path`, and can do nothing else. It lives
+/// until the descriptor is closed that is returned, or -errno. A byte written there asks for a connection,
+/// which comes as the descriptor with a byte to be read, once there is one: attempts are made after a tenth
+/// of a second, then less and less often down to every 5 seconds. Ask again only when it is lost. Neither
+/// reading nor writing waits. At the end of what can be read the process is gone.
+int clinux_connector(const char *path);
+
 /// The next connection of a listening socket, close-on-exec. Calls on it fail with -EAGAIN after 5 seconds.
 int clinux_accept(int listener);
 
@@ -190,5 +200,8 @@ int clinux_drop_privileges(void);
 
 /// The last of these steps: other system calls fail with EPERM from here on. 0, or -errno.
 int clinux_limit_calls(void);
+
+/// All that a process can do from here on is to connect Unix sockets and hand them on. 0, or -errno.
+int clinux_limit_calls_to_connecting(void);
 
 #endif

@@ -7,13 +7,27 @@ public import Virtio
 /// Frames that a network device handles in one call.
 let frameBudget = 256
 
-extension NetworkDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
+/// A network device's backend on this system.
+public protocol HostedLink: NetworkBackend, HostedBackend, ~Copyable {
+  /// Whether the link is up. A change is seen at the end of a call at the latest.
+  var isUp: Bool { get }
+}
+
+extension NetworkDevice: HostedDevice where Backend: HostedLink, Backend: ~Copyable {
   /// Those of the backend.
   public var events: [OpenFile] { backend.events }
+  /// Those of the backend.
+  public mutating func takeNewEvents() -> [OpenFile] { backend.takeNewEvents() }
+  /// Passed on to the backend, whose link the driver sees.
+  public mutating func gather() {
+    backend.gather()
+    linkIsUp = backend.isUp
+  }
   /// Passed on to the backend.
   public mutating func submit() { backend.submit() }
-  /// Whether the backend may have more than one call takes.
-  public mutating func takeMore() -> Bool { backend.takeMore() }
+  /// Whether the backend may have more than one call takes, or the driver has to hear of the link. What
+  /// waited for room is dropped then.
+  public mutating func takeMore() -> Bool { backend.takeMore() || linkIsUp != backend.isUp }
 
   /// Pairs of queues.
   public var announcedQueueCount: Int { maximumPairCount }

@@ -8,8 +8,11 @@ import Virtio
 import Wire
 
 /// The link of a network device that leads through a stream socket. Frames are complete: no offloads.
+///
+/// It goes down when its peer does, or sends what is no stream of frames, and comes up again by a new
+/// connection where one can be had.
 @safe
-public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
+public struct StreamLink: HostedLink, ~Copyable {
   private static var prefixByteCount: Int { 4 }
   /// The longest frame of either direction: 65535 bytes behind an Ethernet header with a tag.
   private static var frameByteCountMax: Int { 65535 + 18 }
@@ -18,7 +21,14 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
   /// Pieces of the longest list of a device, and the length before them.
   private static var vectorLimit: Int { 257 }
 
-  private let socket: OpenFile
+  /// The connection; nil while the link is down.
+  private var connection: OpenFile?
+  /// The number of its descriptor.
+  private var socket: Int32 = -1
+  /// Where connections are asked for, and come.
+  private var connector: OpenFile?
+  /// What came to be watched since it was last asked for.
+  private var newEvents: [OpenFile] = []
   private let received: UnsafeMutableRawPointer
   private var receivedBytes = 0..<0
   /// The rest of a frame of which a part was sent.
@@ -27,21 +37,28 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
   private let vectors: UnsafeMutablePointer<iovec>
   private var handledCount = 0
   /// Whether the peer is there.
-  public private(set) var isUp = true
+  public var isUp: Bool { connection != nil }
 
-  /// The link at our end `socket` of a connection.
+  /// The link at our end `socket` of a connection. Once that is lost it stays down.
   public init(_ socket: OpenFile) throws(SystemError) {
+    try self.init(socket, connector: nil)
+  }
+
+  private init(_ socket: OpenFile, connector: OpenFile?) throws(SystemError) {
     try socket.doNotBlock()
-    self.socket = socket
+    connection = socket
+    self.socket = socket.number
+    self.connector = connector
     unsafe received = .allocate(byteCount: Self.capacity, alignment: 16)
     unsafe unsent = .allocate(byteCount: Self.prefixByteCount + Self.frameByteCountMax, alignment: 16)
     unsafe vectors = .allocate(capacity: Self.vectorLimit)
     unsafe vectors.initialize(repeating: iovec(), count: Self.vectorLimit)
   }
 
-  /// The link to whoever listens at `path`.
+  /// The link to whoever listens at `path`. Starts a process that connects there again when that is needed.
   public init(connectingTo path: String) throws(SystemError) {
-    try self.init(try OpenFile(checking: unsafe clinux_connect(path)))
+    let socket = try OpenFile(checking: unsafe clinux_connect(path))
+    try self.init(socket, connector: try OpenFile(checking: unsafe clinux_connector(path)))
   }
 
   deinit {
@@ -50,8 +67,35 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
     unsafe vectors.deallocate()
   }
 
-  /// News and room of the socket.
-  public var events: [OpenFile] { isUp ? [socket] : [] }
+  /// News and room of the socket, and new connections.
+  public var events: [OpenFile] { [connection, connector].compactMap { $0 } }
+
+  /// A new connection, once.
+  public mutating func takeNewEvents() -> [OpenFile] {
+    if newEvents.isEmpty { return [] }
+    defer { newEvents = [] }
+    return newEvents
+  }
+
+  /// Takes over a connection that came, if the link is down.
+  public mutating func gather() {
+    guard !isUp, let connector else { return }
+    var byte: UInt8 = 0
+    var number: Int32 = -1
+    var count: Int32 = 1
+    // Room for a byte and a descriptor.
+    let result = unsafe clinux_receive(connector.number, &byte, 1, &number, &count)
+    if result == -Int(EAGAIN) { return }
+    guard result == 1, count == 1 else {
+      Log.warn("the process that connects the network link is gone; the link stays down")
+      self.connector = nil
+      return
+    }
+    connection = OpenFile(number)
+    socket = number
+    newEvents = connection.map { [$0] } ?? []
+    Log.warn("the network link is connected again")
+  }
 
   /// Whether a call handled as many frames as it may, so that more may wait without further news.
   public mutating func takeMore() -> Bool {
@@ -60,10 +104,16 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
   }
 
   private mutating func close(_ why: String) {
-    Log.warn("the peer of the network link \(why); the link is down")
-    isUp = false
+    let what = connector == nil ? "stays down" : "is down until it is connected again"
+    Log.warn("the peer of the network link \(why); the link \(what)")
+    connection = nil
+    socket = -1
     receivedBytes = 0..<0
     unsentBytes = 0..<0
+    guard let connector else { return }
+    var byte: UInt8 = 0
+    // Lives for the call. It has room, and if it is gone that is seen when the connection should come.
+    _ = unsafe clinux_put(connector.number, &byte, 1)
   }
 
   // MARK: Transmission
@@ -83,7 +133,7 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
         let range = frame.ranges[i]
         unsafe vectors[1 + i] = iovec(iov_base: range.host, iov_len: Int(range.byteCount))
       }
-      return unsafe clinux_send_vectors(socket.number, vectors, UInt32(1 + frame.ranges.count))
+      return unsafe clinux_send_vectors(socket, vectors, UInt32(1 + frame.ranges.count))
     }
     if sent == total { return .done }
     if sent == -Int(EAGAIN) { return .busy }
@@ -105,7 +155,7 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
     while !unsentBytes.isEmpty {
       // Within the buffer.
       unsafe vectors[0] = iovec(iov_base: unsent + unsentBytes.lowerBound, iov_len: unsentBytes.count)
-      let sent = unsafe clinux_send_vectors(socket.number, vectors, 1)
+      let sent = unsafe clinux_send_vectors(socket, vectors, 1)
       if sent == -Int(EAGAIN) { return false }
       if sent < 0 {
         close("is gone")
@@ -161,7 +211,7 @@ public struct StreamLink: NetworkBackend, HostedBackend, ~Copyable {
     unsafe memmove(received, received + receivedBytes.lowerBound, receivedBytes.count)
     receivedBytes = 0..<receivedBytes.count
     let count = unsafe clinux_read(
-      socket.number, received + receivedBytes.count, Self.capacity - receivedBytes.count)
+      socket, received + receivedBytes.count, Self.capacity - receivedBytes.count)
     if count > 0 {
       receivedBytes = 0..<receivedBytes.count + count
       return true

@@ -9,7 +9,7 @@ import Wire
 
 /// The link of a network device that is a tap interface of the kernel.
 @safe
-public struct TapLink: NetworkBackend, HostedBackend, ~Copyable {
+public struct TapLink: HostedLink, ~Copyable {
   /// The longest frame: 65535 bytes behind an Ethernet header with a tag.
   private static var capacity: Int { NetworkHeader.byteCount + 65535 + 18 }
   /// Pieces of the longest list of a device, and the header before them.
@@ -42,6 +42,9 @@ public struct TapLink: NetworkBackend, HostedBackend, ~Copyable {
     unsafe received.deallocate()
     unsafe vectors.deallocate()
   }
+
+  /// The kernel has it.
+  public var isUp: Bool { true }
 
   /// News and room of the interface.
   public var events: [OpenFile] { [interface] }

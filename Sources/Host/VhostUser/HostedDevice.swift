@@ -7,6 +7,8 @@ public import Virtio
 public protocol HostedBackend: ~Copyable {
   /// Descriptors that become readable when `poll` of the device has something to do.
   var events: [OpenFile] { get }
+  /// What came to `events` since the last call.
+  mutating func takeNewEvents() -> [OpenFile]
   /// Whether `poll` of the device has something to do, whatever the descriptors say.
   var hasNews: Bool { get }
   /// Takes in what the descriptors tell of, before `poll` of the device.
@@ -22,6 +24,8 @@ public protocol HostedBackend: ~Copyable {
 extension HostedBackend where Self: ~Copyable {
   /// Never any news: everything is done at once.
   public var events: [OpenFile] { [] }
+  /// They stay the same.
+  public mutating func takeNewEvents() -> [OpenFile] { [] }
   /// None that the descriptors do not tell of.
   public var hasNews: Bool { false }
   /// Nothing: `poll` finds out by itself.
@@ -42,6 +46,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
   /// See `HostedBackend`.
   var events: [OpenFile] { get }
   /// See `HostedBackend`.
+  mutating func takeNewEvents() -> [OpenFile]
+  /// See `HostedBackend`.
   var hasNews: Bool { get }
   /// See `HostedBackend`.
   mutating func gather()
@@ -60,6 +66,8 @@ public protocol HostedDevice: VirtioDevice, ~Copyable {
 }
 
 extension HostedDevice where Self: ~Copyable {
+  /// They stay the same.
+  public mutating func takeNewEvents() -> [OpenFile] { [] }
   /// None that the descriptors do not tell of.
   public var hasNews: Bool { false }
   /// Nothing: `poll` finds out by itself.

@@ -82,6 +82,10 @@ public struct VhostUserServer<Device: HostedDevice & ~Copyable, let queueCount: 
       hasMore = isKicked && connection != nil ? session.device.run() : false
       if isKicked && connection != nil && !hasMore { hasMore = spin() }
       session.announceConfigurationChange()
+      // What is no longer watched has been closed.
+      for event in session.device.device.takeNewEvents() {
+        try loop.add(event, token: Token.backend, isEdge: true)
+      }
       if session.memory.wasLost(), connection != nil {
         Log.warn("the front end took guest memory away; connection closed")
         disconnect()
