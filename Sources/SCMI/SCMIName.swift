@@ -1,6 +1,6 @@
 // SCMI names: NUL-terminated ASCII, 16 bytes in attributes and up to 64 through the NAME_GET commands.
 
-public import Wire
+import Wire
 
 /// The name of an agent or a resource: at most 63 ASCII characters.
 public struct SCMIName: Sendable {
@@ -11,10 +11,10 @@ public struct SCMIName: Sendable {
   #if os(none)
     @inline(never)
   #endif
-  public init(_ text: FixedText) {
-    length = text.count
-    precondition(length < 64, "a name has at most 63 characters")
+  public init(_ text: StaticString) {
+    precondition(text.utf8CodeUnitCount < 64, "a name has at most 63 characters")
     bytes = ByteArray(text)
+    length = text.utf8CodeUnitCount
   }
 
   /// The bytes of `text` before its first NUL, and at most 63.

@@ -46,13 +46,13 @@ extension ByteArray {
   }
 
   /// The bytes of `text`, as many as fit, and zeros after them.
-  public init(_ text: FixedText) {
+  public init(_ text: StaticString) {
     self.init()
     var target = mutableBytes
     // The text, a literal, has that many bytes, and this array at least `size`.
-    let size = min(count, text.count)
+    let size = min(count, text.utf8CodeUnitCount)
     unsafe target.withUnsafeMutableBytes { target in
-      unsafe target.baseAddress?.copyMemory(from: text.start, byteCount: size)
+      unsafe target.baseAddress?.copyMemory(from: text.utf8Start, byteCount: size)
     }
   }
 }

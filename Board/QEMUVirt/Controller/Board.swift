@@ -2,7 +2,6 @@
 
 import Machine
 import SCMI
-import Wire
 
 /// The resources. The ticker counts while its clock is on, at the rate of its clock.
 struct Board: PlatformBackend {

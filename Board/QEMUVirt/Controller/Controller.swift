@@ -2,7 +2,6 @@
 
 import Machine
 import SCMI
-import Wire
 
 typealias Platform = SCMIPlatform<Board, 2, 4>
 

@@ -7,7 +7,6 @@ import Machine
 import SCMI
 import SCMIVirtio
 import Virtio
-import Wire
 
 /// The platform, and the channel or the device of each guest. Everything is under one lock.
 @safe struct ControlState: ~Copyable {

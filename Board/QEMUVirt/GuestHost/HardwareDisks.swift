@@ -48,7 +48,7 @@ struct HardwareDisks: ~Copyable {
     var options = BlockDriverOptions()
     // In order, a request of one guest would wait for those of another.
     options.ringFeatures = Features.mmioTransportBits.subtracting(.inOrder)
-    options.queueSize = 128
+    options.queueSize = 256
     // What Linux sends most goes through a table, and takes one descriptor of the queue.
     options.indirectCapacity = 34
     options.segmentLimit = SharedDisk<SlotRegisters>.segmentLimit

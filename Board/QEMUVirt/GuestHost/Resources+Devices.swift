@@ -3,7 +3,6 @@
 
 import Machine
 import SCMI
-import Wire
 
 // MARK: Clock
 

@@ -1,7 +1,6 @@
 // Pins of a guest: two that carry its peripherals' voltage to the outside, or do nothing as plain pins.
 
 import SCMI
-import Wire
 
 extension GuestResources {
   var pinCount: Int { guestCount * 2 }

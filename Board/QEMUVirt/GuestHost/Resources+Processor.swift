@@ -1,7 +1,6 @@
 // Performance, voltage and power cap of a guest's cores.
 
 import SCMI
-import Wire
 
 // MARK: Performance
 

@@ -2,7 +2,6 @@
 
 import Machine
 import SCMI
-import Wire
 
 extension GuestResources {
   var sensorCount: Int { 1 + guestCount * ResourceTable.guestSensors }

@@ -3,7 +3,6 @@
 
 import Machine
 import SCMI
-import Wire
 
 /// The numbers of the board's resources, and which of them a guest sees.
 enum ResourceTable {

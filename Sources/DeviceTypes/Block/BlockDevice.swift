@@ -53,7 +53,7 @@ public struct BlockDevice<Backend: BlockBackend & ~Copyable>: VirtioDevice, ~Cop
   /// What the backend can do, and what the device does by itself.
   public var offeredFeatures: Features { properties.features(queueCount: queueCount) }
 
-  /// 128 for each request queue.
+  /// 256 for each request queue.
   public func queueSizeMax(_ index: Int) -> UInt16 {
     index < queueCount ? UInt16(BlockRequest.segmentLimit) : 0
   }

@@ -61,7 +61,7 @@ struct BlockQueues: ~Copyable {
   static var requestLimit: Int { 32 }
   static var fragmentLimit: Int { 64 }
   /// Data segments of one fragment, at most.
-  static var segmentLimit: Int { 126 }
+  static var segmentLimit: Int { 254 }
   /// Ranges of one fragment, at most.
   static var rangeLimit: Int { 4 }
   /// Bytes of one fragment, at most: well below the 2^32 of §2.7.5.2.
@@ -92,7 +92,7 @@ struct BlockQueues: ~Copyable {
   var sectorCount: UInt64 = 0
   var requests = [32 of BlockRequestRecord] { _ in BlockRequestRecord() }
   var fragments = [64 of BlockFragment](repeating: BlockFragment())
-  var segments = [128 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
+  var segments = [256 of DMASegment](repeating: DMASegment(deviceAddress: 0, byteCount: 0))
   // One bit each.
   var freeRequests: UInt32 = .max
   var freeFragments: UInt64 = .max

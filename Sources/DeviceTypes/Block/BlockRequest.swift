@@ -8,7 +8,7 @@ import Wire
 /// A request taken apart: header, data and status, wherever the driver cut its descriptors (§2.7.4.1).
 struct BlockRequest: ~Copyable {
   /// Segments that fit: the longest chain of our queues, for every descriptor gives at most one.
-  static var segmentLimit: Int { 128 }
+  static var segmentLimit: Int { 256 }
   /// Ranges of one discard, write zeroes or secure erase request that fit.
   static var rangeLimit: Int { 16 }
 
@@ -24,7 +24,7 @@ struct BlockRequest: ~Copyable {
   /// The status byte.
   var status = GuestRange.empty
   /// Device-readable segments up to `readableCount`, `count` in all. The data begins at `first`.
-  var segments = [128 of GuestRange](repeating: .empty)
+  var segments = [256 of GuestRange](repeating: .empty)
   var first = 0
   var readableCount = 0
   var count = 0

@@ -1,7 +1,5 @@
 // SCMI Clock management protocol: what a board gives the platform.
 
-import Wire
-
 /// The rates that a clock can run at, in hertz.
 public enum ClockRates: Equatable, Sendable {
   /// From a lowest to a highest rate in steps of at least 1.

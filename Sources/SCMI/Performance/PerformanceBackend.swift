@@ -1,7 +1,5 @@
 // SCMI Performance domain management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `PerformanceDomainID`.
 public enum PerformanceDomainKind {}
 /// A performance domain of the board.

@@ -1,7 +1,5 @@
 // SCMI Pin control protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `PinID`.
 public enum PinKind {}
 /// A pin of the board.

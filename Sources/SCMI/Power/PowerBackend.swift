@@ -1,7 +1,5 @@
 // SCMI Power domain management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `PowerDomainID`.
 public enum PowerDomainKind {}
 /// A power domain of the board.

@@ -1,7 +1,5 @@
 // SCMI Powercap management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `PowercapDomainID`.
 public enum PowercapDomainKind {}
 /// A powercap domain of the board.

@@ -1,7 +1,5 @@
 // SCMI Reset domain management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `ResetDomainID`.
 public enum ResetDomainKind {}
 /// A reset domain of the board.

@@ -1,7 +1,5 @@
 // SCMI Sensor management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `SensorID`.
 public enum SensorKind {}
 /// A sensor of the board.

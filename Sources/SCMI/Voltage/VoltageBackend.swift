@@ -1,7 +1,5 @@
 // SCMI Voltage domain management protocol: what a board gives the platform.
 
-import Wire
-
 /// Tag of `VoltageDomainID`.
 public enum VoltageDomainKind {}
 /// A voltage domain of the board.

@@ -72,7 +72,7 @@ import Wire
     let rig = BlockRig(script, queueCount: 4)
     #expect(rig.configuration(0, 8) == 48)
     #expect(rig.configuration(8, 4) == 65536)
-    #expect(rig.configuration(12, 4) == 126)
+    #expect(rig.configuration(12, 4) == 254)
     #expect(rig.configuration(20, 4) == 4096)
     #expect(rig.configuration(24, 1) == 3)
     #expect(rig.configuration(28, 4) == 9)

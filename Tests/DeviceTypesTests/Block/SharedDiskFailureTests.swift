@@ -216,7 +216,7 @@ import Wire
       var arena = own.arena()
       var options = BlockDriverOptions()
       options.queueSize = 128
-      options.segmentLimit = 128
+      options.segmentLimit = 256
       let driver = try BlockDriver(
         try MMIODriverTransport(device.registers), memory: &arena, options: options)!
       guests = DiskGuests(

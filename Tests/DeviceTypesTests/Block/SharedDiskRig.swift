@@ -26,7 +26,7 @@ final class DiskGuest<Registers: RegisterAccess & ~Copyable> {
     var options = BlockDriverOptions()
     options.ringFeatures = ringFeatures
     options.queueSize = 128
-    options.segmentLimit = 128
+    options.segmentLimit = 256
     options.deviceFeatures = BlockDriverOptions.knownFeatures.subtracting(less)
     return try Driver(try MMIODriverTransport(bench.registers), memory: &arena, options: options)!
   }
