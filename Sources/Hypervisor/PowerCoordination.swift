@@ -88,6 +88,8 @@ public struct PowerCoordination: Sendable {
     }
   }
 
+  @inline(never)
+  @_optimize(size)
   private mutating func core(_ affinity: UInt64) -> Int? {
     for i in 0..<coreCount where affinities[i] == affinity { return i }
     return nil

@@ -65,6 +65,7 @@ extension GuestTree {
   }
 
   /// A protocol whose resources others name by one cell.
+  @inline(never)
   private static func provider(
     _ number: UInt32, _ cells: FixedText, _ handle: UInt32, _ writer: inout DeviceTreeWriter
   ) {
