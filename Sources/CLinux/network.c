@@ -44,6 +44,11 @@ int clinux_do_not_block(int fd) {
   return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+void clinux_allow_unsent(int socket, int byte_count) {
+  // As much as the system allows. With less the socket works as well.
+  setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count);
+}
+
 ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, unsigned count) {
   struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
   ssize_t result = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -90,6 +90,7 @@ private struct Pieces {
   @Test func `a full socket keeps the driver waiting, and nothing is cut`() throws {
     let (ours, peer) = try pair(SOCK_STREAM)
     var link = try StreamLink(ours)
+    clinux_allow_unsent(ours.number, 100_000)
     var sent: [UInt8] = []
     var received: [UInt8] = []
     var busyCount = 0
@@ -108,6 +109,24 @@ private struct Pieces {
       _ = link.waitingFrame()
     }
     #expect(busyCount > 0 && received == sent)
+  }
+
+  @Test func `a peer that does not read for a while gets as much as the system keeps`() throws {
+    let (ours, peer) = try pair(SOCK_STREAM)
+    var link = try StreamLink(ours)
+    let text = try OpenFile.open("/proc/sys/net/core/wmem_max", isWritable: false).text(byteCountMax: 64)
+    let allowed = try #require(Int(text.prefix { $0.isNumber }))
+    var (room, byteCount) = (0 as Int32, socklen_t(MemoryLayout<Int32>.size))
+    // As long as it says.
+    #expect(unsafe getsockopt(ours.number, SOL_SOCKET, SO_SNDBUF, &room, &byteCount) == 0)
+    // Linux counts its own bookkeeping, and doubles what is asked for.
+    #expect(Int(room) == 2 * min(allowed, StreamLink.unsentByteCountMax))
+    // An acknowledgement takes less than 1 KiB of it.
+    for number in 0..<Int(room) / 1024 {
+      let sent = try pieces.send(content(54, number), on: &link)
+      try #require(sent == .done)
+    }
+    #expect(peer.take(58) == prefixed(content(54)))
   }
 
   @Test(

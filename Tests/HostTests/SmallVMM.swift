@@ -65,6 +65,11 @@ final class SmallVMM: RegisterAccess {
     }
   }
 
+  /// Lets the server work on ring `index`, or not.
+  func enable(_ index: Int, _ isEnabled: Bool) {
+    #expect(frontEnd.ask(.setRingEnable, le(UInt32(index), UInt32(isEnabled ? 1 : 0))) == true)
+  }
+
   /// Sleeps until there is an interrupt, for up to `seconds`. Whether there is one, to be acknowledged.
   func waitForInterrupt(seconds: Int) -> Bool {
     var polled = rings.map { pollfd(fd: $0.call.number, events: Int16(POLLIN), revents: 0) }

@@ -5,128 +5,12 @@ import CLinux
 import DeviceTypes
 import Glibc
 import QTestSupport
-import Synchronization
 import TestSupport
 import Testing
 import Virtio
 import Wire
 
 @testable import Host
-
-/// How a peer behaves.
-private struct Manners {
-  /// Bytes that it takes at once, and gives at once, at most.
-  var taken = 1 << 18
-  var given = 1 << 18
-  /// How long it pauses at most between two looks, in microseconds, and how often: once in so many looks.
-  var pause: UInt64 = 2000
-  var pauseInterval: UInt64 = 4
-
-  static let all: [(String, Manners)] = [
-    ("in a hurry", Manners(pause: 50, pauseInterval: 200)),
-    ("slow", Manners()),
-    ("in pieces", Manners(taken: 700, given: 90, pause: 100, pauseInterval: 50)),
-    ("in bursts", Manners(pause: 20_000, pauseInterval: 20)),
-  ]
-}
-
-/// Numbers that look random, the same each time.
-private struct Sequence64 {
-  var state: UInt64
-
-  mutating func next(below bound: UInt64) -> UInt64 {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return (state >> 33) % bound
-  }
-}
-
-/// Frames of both directions, known by their number.
-private struct Frames {
-  /// One in so many frames has up to 65000 bytes, which a socket that is nearly full takes in parts.
-  private static let largeInterval = 12
-  private static let pattern = (0..<66_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
-
-  subscript(number: Int) -> [UInt8] {
-    let isLarge = number % Self.largeInterval == 5
-    let byteCount = isLarge ? 37_000 + number &* 4099 % 28_000 : 60 + number &* 97 % 1455
-    let first = number & 0xff
-    let rest = Self.pattern[first..<first + byteCount - 14]
-    // For everybody.
-    return [UInt8](repeating: 0xff, count: 6) + le(UInt64(number)) + rest
-  }
-}
-
-/// The other end of the stream, on a thread of its own.
-private final class StreamPeer {
-  private final class Progress: Sendable {
-    let taken = Atomic<Int>(0)
-    let given = Atomic<Int>(0)
-    let isWrong = Atomic<Bool>(false)
-  }
-
-  private let progress = Progress()
-  private let thread: PeerThread
-
-  /// Takes `count` frames, and gives as many.
-  init(_ socket: OpenFile, count: Int, _ manners: Manners) {
-    let progress = progress
-    thread = PeerThread { Self.converse(socket, count, manners, progress) }
-  }
-
-  private static func converse(
-    _ socket: OpenFile, _ count: Int, _ manners: Manners, _ progress: Progress
-  ) {
-    let frames = Frames()
-    var random = Sequence64(state: 1)
-    var (taken, given) = (0, 0)
-    var expected = prefixed(frames[0])[...]
-    var outgoing = prefixed(frames[0])[...]
-    while taken < count || given < count {
-      let isDone = given == count
-      var polled = pollfd(
-        fd: socket.number, events: Int16(isDone ? POLLIN : POLLIN | POLLOUT), revents: 0)
-      // One descriptor. Nothing for so long: whoever waits for us fails.
-      guard unsafe poll(&polled, 1, 20_000) > 0 else { return }
-      if random.next(below: manners.pauseInterval) == 0 {
-        usleep(UInt32(random.next(below: manners.pause)))
-      }
-      var piece = socket.take(1 + Int(random.next(below: UInt64(manners.taken))))[...]
-      while !piece.isEmpty {
-        let part = piece.prefix(expected.count)
-        guard taken < count, Array(part) == Array(expected.prefix(part.count)) else {
-          progress.isWrong.store(true, ordering: .relaxed)
-          return
-        }
-        piece = piece.dropFirst(part.count)
-        expected = expected.dropFirst(part.count)
-        guard expected.isEmpty else { continue }
-        taken += 1
-        progress.taken.store(taken, ordering: .relaxed)
-        expected = prefixed(frames[taken])[...]
-      }
-      if given == count { continue }
-      let room = 1 + Int(random.next(below: UInt64(manners.given)))
-      while outgoing.count < room && given + 1 < count {
-        given += 1
-        outgoing += prefixed(frames[given])
-      }
-      outgoing = outgoing.dropFirst(socket.put(outgoing.prefix(room)))
-      if outgoing.isEmpty && given + 1 == count { given = count }
-      progress.given.store(given, ordering: .relaxed)
-    }
-  }
-
-  private static func prefixed(_ frame: [UInt8]) -> [UInt8] {
-    le(UInt32(frame.count).byteSwapped) + frame
-  }
-
-  /// How many frames it has taken, each once and in order; nil when there was anything else.
-  var takenCount: Int? {
-    progress.isWrong.load(ordering: .relaxed) ? nil : progress.taken.load(ordering: .relaxed)
-  }
-
-  func join() { thread.join() }
-}
 
 @Suite(.serialized) struct `Network over vhost-user` {
   private typealias Device = NetworkDevice<StreamLink, 4>
@@ -149,6 +33,13 @@ private final class StreamPeer {
         MMIODriverTransport(machine), memory: &arena, settings: settings, ringFeatures: features))
   }
 
+  /// A link whose socket is soon full.
+  private static func narrowLink(_ socket: OpenFile) throws -> StreamLink {
+    let link = try StreamLink(socket)
+    clinux_allow_unsent(socket.number, 100_000)
+    return link
+  }
+
   private static func served(_ make: @escaping @Sendable () throws -> StreamLink) throws -> ServedDevice {
     let settings = NetworkDeviceSettings(mac: MACAddress(2, 0, 0, 0, 0, 1))
     return try ServedDevice(by: VhostUserServer<Device, 9>.self) {
@@ -160,7 +51,7 @@ private final class StreamPeer {
   func `every frame arrives once, and nothing stands still`(_ features: Features, _ which: Int) throws {
     let count = 200
     let (ours, other) = try Self.pair()
-    let served = try Self.served { try StreamLink(ours) }
+    let served = try Self.served { try Self.narrowLink(ours) }
     do {
       let machine = try SmallVMM(served.path, .network, ringCount: 2, byteCount: 8 << 20)
       var driver = try Self.driver(machine, features)
@@ -200,6 +91,97 @@ private final class StreamPeer {
     served.join()
   }
 
+  // MARK: Rings that are disabled
+
+  /// Puts a frame on the stream.
+  private static func put(_ frame: [UInt8], _ peer: OpenFile) {
+    #expect(peer.put(le(UInt32(frame.count).byteSwapped) + frame) == 4 + frame.count)
+  }
+
+  /// What the peer gets, at least `count` bytes of it.
+  private static func take(_ count: Int, _ peer: OpenFile) -> [UInt8] {
+    var taken: [UInt8] = []
+    _ = spin(seconds: 20) {
+      taken += peer.take()
+      return taken.count >= count
+    }
+    return taken
+  }
+
+  /// The next frame of the driver; nil when none has come.
+  private static func receive<let pairCount: Int>(
+    _ driver: inout NetworkDriver<SmallVMM, pairCount>
+  ) throws -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: 2000)
+    var span = buffer.mutableSpan
+    // The buffer is used by nobody else.
+    var target = unsafe span.mutableBytes
+    guard let frame = try driver.receive(into: &target) else { return nil }
+    return Array(buffer.prefix(frame.byteCount))
+  }
+
+  /// The same, once it has come.
+  private static func next(_ driver: inout NetworkDriver<SmallVMM, 1>) -> [UInt8]? {
+    var received: [UInt8]?
+    _ = spin(seconds: 20) {
+      received = try? receive(&driver)
+      return received != nil
+    }
+    return received
+  }
+
+  @Test(arguments: ringFeatureMatrix)
+  func `a ring that is disabled takes no frames, and goes on when it is enabled`(_ features: Features) throws
+  {
+    let (ours, peer) = try Self.pair()
+    let served = try Self.served { try Self.narrowLink(ours) }
+    do {
+      let machine = try SmallVMM(served.path, .network, ringCount: 2, byteCount: 8 << 20)
+      var driver = try Self.driver(machine, features)
+      let frame = Frames()[1]
+      machine.enable(0, false)
+      Self.put(frame, peer)
+      // The server looks after its link before it answers that.
+      #expect(Self.linkIsUp(machine))
+      usleep(20_000)
+      #expect(try Self.receive(&driver) == nil)
+      machine.enable(0, true)
+      #expect(Self.next(&driver) == frame)
+      machine.enable(1, false)
+      // The frame lives for the call.
+      #expect(try unsafe driver.transmit(frame.span.bytes) == .accepted)
+      #expect(Self.linkIsUp(machine))
+      usleep(20_000)
+      #expect(peer.take().isEmpty)
+      machine.enable(1, true)
+      #expect(Self.take(4 + frame.count, peer).dropFirst(4) == frame[...])
+    }
+    served.join()
+  }
+
+  @Test(arguments: ringFeatureMatrix)
+  func `the rings of a pair may be enabled in any order`(_ features: Features) throws {
+    let (ours, peer) = try Self.pair()
+    let served = try Self.served { try Self.narrowLink(ours) }
+    do {
+      let machine = try SmallVMM(served.path, .network, ringCount: 9, byteCount: 8 << 20)
+      var arena = machine.ram.arena()
+      var driver = try unwrap(
+        try NetworkDriver<SmallVMM, 2>(
+          MMIODriverTransport(machine), memory: &arena, ringFeatures: features))
+      #expect(try driver.usePairs(2))
+      for ring in 2...3 { machine.enable(ring, false) }
+      machine.enable(3, true)
+      let frame = Frames()[2]
+      // The frame lives for the call.
+      #expect(try unsafe driver.transmit(frame.span.bytes, pair: 1) == .accepted)
+      usleep(20_000)
+      machine.enable(2, true)
+      #expect(Self.take(4 + frame.count, peer).dropFirst(4) == frame[...])
+    }
+    served.join()
+  }
+
   // MARK: The link
 
   private static func linkIsUp(_ machine: SmallVMM) -> Bool {
@@ -224,7 +206,7 @@ private final class StreamPeer {
     _ features: Features
   ) throws {
     let (ours, peer) = try Self.pair()
-    let served = try Self.served { try StreamLink(ours) }
+    let served = try Self.served { try Self.narrowLink(ours) }
     do {
       let machine = try SmallVMM(served.path, .network, ringCount: 2, byteCount: 8 << 20)
       var driver = try Self.driver(machine, features)
@@ -267,26 +249,11 @@ private final class StreamPeer {
     _ driver: inout NetworkDriver<SmallVMM, 1>, _ peer: OpenFile, _ number: Int
   ) throws {
     let frame = Frames()[number]
-    let prefixed = le(UInt32(frame.count).byteSwapped) + frame
     // The frame lives for the call.
     #expect(try unsafe driver.transmit(frame.span.bytes) == .accepted)
-    var taken: [UInt8] = []
-    _ = spin(seconds: 20) {
-      taken += peer.take()
-      return taken.count >= prefixed.count
-    }
-    #expect(taken == prefixed)
-    peer.put(prefixed)
-    var buffer = [UInt8](repeating: 0, count: 2000)
-    var received: NetworkReceivedFrame?
-    let isDone = spin(seconds: 20) {
-      var span = buffer.mutableSpan
-      // The buffer is used by nobody else.
-      var target = unsafe span.mutableBytes
-      received = try? driver.receive(into: &target)
-      return received != nil
-    }
-    #expect(isDone && received?.byteCount == frame.count && buffer.starts(with: frame))
+    #expect(take(4 + frame.count, peer).dropFirst(4) == frame[...])
+    put(frame, peer)
+    #expect(next(&driver) == frame)
   }
 
   @Test(arguments: [Features.none, .ringPacked | .eventIndex])

@@ -159,6 +159,8 @@ int clinux_tap(const char *name);
 int clinux_tap_offloads(int fd, int checksum, int tcp4, int tcp6, int ecn);
 /// From here on reading and writing fail with -EAGAIN instead of waiting.
 int clinux_do_not_block(int fd);
+/// The socket keeps up to `byte_count` bytes, or as many as the system allows, for a peer that does not read.
+void clinux_allow_unsent(int socket, int byte_count);
 /// Sends what the socket takes now of `count` pieces of memory. Never raises SIGPIPE.
 ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, unsigned count);
 /// Writes `count` pieces of memory at once.

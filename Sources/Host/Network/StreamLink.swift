@@ -29,6 +29,11 @@ public struct StreamLink: HostedLink, ~Copyable {
   private var connector: OpenFile?
   /// What came to be watched since it was last asked for.
   private var newEvents: [OpenFile] = []
+  /// Bytes that the socket may keep for a peer that does not read now. A peer whose own socket is full, as
+  /// the driver is slow, may wait in sending and read nothing until three quarters of it have been taken;
+  /// passt does, with 8 MiB. What the driver sends meanwhile, mostly acknowledgements, has room here.
+  static var unsentByteCountMax: Int { 2 << 20 }
+
   private let received: UnsafeMutableRawPointer
   private var receivedBytes = 0..<0
   /// The rest of a frame of which a part was sent.
@@ -46,6 +51,7 @@ public struct StreamLink: HostedLink, ~Copyable {
 
   private init(_ socket: OpenFile, connector: OpenFile?) throws(SystemError) {
     try socket.doNotBlock()
+    clinux_allow_unsent(socket.number, Int32(Self.unsentByteCountMax))
     connection = socket
     self.socket = socket.number
     self.connector = connector
@@ -91,9 +97,11 @@ public struct StreamLink: HostedLink, ~Copyable {
       self.connector = nil
       return
     }
-    connection = OpenFile(number)
+    let connection = OpenFile(number)
+    clinux_allow_unsent(number, Int32(Self.unsentByteCountMax))
+    self.connection = connection
     socket = number
-    newEvents = connection.map { [$0] } ?? []
+    newEvents = [connection]
     Log.warn("the network link is connected again")
   }
 

@@ -105,7 +105,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
   mutating func setEnabled(_ index: Int, _ isEnabled: Bool) throws(VhostUserError) {
     try check(index)
     rings[index].isEnabled = isEnabled
-    if isEnabled { pendingQueues |= 1 << UInt64(index) }
+    queues[index].isPaused = !isEnabled
     noteRings()
   }
 
@@ -118,6 +118,8 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       if rings[i].isEnabled { working |= 1 << UInt64(i) }
     }
     device.ringsChanged(working: working)
+    // What a device takes from one ring may depend on which others work.
+    pendingQueues |= working
   }
 
   /// Starts ring `index`. Throws what keeps it from that; it then stays stopped.
@@ -127,7 +129,6 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     rings[index].kick = kick
     try latch(index, memory)
     rings[index].isStarted = true
-    pendingQueues |= 1 << UInt64(index)
     // A process before us may have used buffers, and died before it told.
     rings[index].call?.signal()
     if !isRunning {
@@ -157,6 +158,7 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
     } catch {
       throw .invalid("a ring that cannot be: \(error)")
     }
+    queues[index].isPaused = !ring.isEnabled
     do throws(StateFault) {
       var place = try position(of: ring, queues[index])
       if format == .packed, let recorded = try record?.position(index, size: ring.size, queues[index]) {
@@ -247,7 +249,6 @@ struct VhostUserDevice<Device: HostedDevice & ~Copyable, let queueCount: Int>: ~
       guard rings[i].isStarted else { continue }
       do throws(VhostUserError) {
         try latch(i, memory)
-        pendingQueues |= 1 << UInt64(i)
       } catch {
         rings[i].isStarted = false
         failure = failure ?? error

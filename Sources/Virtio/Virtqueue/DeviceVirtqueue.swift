@@ -58,8 +58,9 @@ public struct DeviceVirtqueue: ~Copyable {
   /// Set by a device that stopped at a limit of its own, such as one of bytes: the transport counts the queue
   /// as work, and clears this.
   public var needsService = false
-  /// Whether the driver suspends the device: nothing more is taken (§3.4.2).
-  var isPaused = false { didSet { chooseService() } }
+  /// Whether nothing more is taken: the driver suspends the device (§3.4.2), or the embedder wants it so.
+  /// What was taken can be used. Ends with a reset.
+  public var isPaused = false { didSet { chooseService() } }
   /// Whether the embedder looks at the ring itself: see `stopNotifications()`.
   #if SMALL
     // Images leave the ring to notifications, and what they are at ends with them: they have neither this nor
