@@ -196,7 +196,8 @@ public func blockCreate(
 ) -> vireo_status {
   precondition(
     unsafe MemoryLayout<GuestRange>.stride == MemoryLayout<vireo_segment>.size
-      && MemoryLayout<BlockRange>.stride == MemoryLayout<vireo_block_range>.size,
+      && MemoryLayout<BlockRange>.stride == MemoryLayout<vireo_block_range>.size
+      && BlockProperties.segmentLimit == Int(VIREO_BLOCK_SEGMENTS_MAX),
     "a C structure differs")
   guard let device = unsafe device, let settings = unsafe settings,
     unsafe settings.pointee.struct_size == MemoryLayout<vireo_block_settings>.size,

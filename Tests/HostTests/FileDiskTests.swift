@@ -36,9 +36,10 @@ import Virtio
   @Test func `in memory does what is short at once, and the rest in its time`() throws {
     let content = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 9) }
     let memory = TestMemory(byteCount: 2 << 20)
+    let most = [UInt32](repeating: 512, count: BlockProperties.segmentLimit)
     for (isOnDisk, byteCounts, isAtOnce) in [
       (false, [512, 3584, 100, 924], true), (false, [128 << 10], true), (false, [128 << 10, 512], false),
-      (true, [512], false),
+      (true, [512], false), (false, most, true), (true, most, false),
     ] as [(Bool, [UInt32], Bool)] {
       let file = try HostFile(content, isOnDisk: isOnDisk)
       var disk = try FileDisk(OpenFile.open(file.path, isWritable: true), isReadOnly: false, firstByte: 512)

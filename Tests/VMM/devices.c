@@ -27,7 +27,7 @@ static void must(vireo_status status, const char *what) {
 /* ---- the disk */
 
 typedef struct request {
-  vireo_segment segments[126];
+  vireo_segment segments[VIREO_BLOCK_SEGMENTS_MAX];
   size_t count;
   uint64_t sector;
   uint32_t token;

@@ -281,6 +281,9 @@ typedef struct vireo_block_range {
 } vireo_block_range;
 #define VIREO_BLOCK_UNMAP 1u
 
+/* The most segments of a request. */
+#define VIREO_BLOCK_SEGMENTS_MAX 256u
+
 /* Flags of vireo_block_settings. */
 #define VIREO_BLOCK_READ_ONLY 1u
 
@@ -290,9 +293,10 @@ typedef struct vireo_block_range {
  *   VIREO_PENDING      under way: vireo_block_complete() will end it, with this token, from outside the
  *   callback; VIREO_BUSY         nothing was done for lack of room: the device asks again at its next poll;
  *   VIREO_UNSUPPORTED  the guest is told so; anything else: an I/O error.
- * At most 64 requests are under way. The list of segments or ranges is lent for the call; the memory of the
- * segments stays valid until the request ends. A read that fails after VIREO_PENDING zeroes what it did not
- * read, for the guest is told that all of its buffer was written. */
+ * At most 64 requests are under way, each of at most VIREO_BLOCK_SEGMENTS_MAX segments. The list of segments
+ * or ranges is lent for the call; the memory of the segments stays valid until the request ends. A read that
+ * fails after VIREO_PENDING zeroes what it did not read, for the guest is told that all of its buffer was
+ * written. */
 typedef struct vireo_block_settings {
   size_t struct_size; /* sizeof(vireo_block_settings) */
   void *context;      /* for all functions */

@@ -33,6 +33,10 @@ public struct BlockProperties: Sendable {
   /// Whether `lifetime` means something (LIFETIME).
   public var hasLifetime = false
 
+  /// The most data segments of a request, whatever the backend says: as many as a queue of the device has
+  /// descriptors.
+  public static var segmentLimit: Int { 256 }
+
   /// A writable disk without extras.
   public init() {}
 }
@@ -64,8 +68,9 @@ public struct BlockBackendCompletion: Equatable, Sendable {
 /// Storage in sectors of 512 bytes.
 ///
 /// Sectors lie within `sectorCount`, lengths are whole sectors, ranges keep to the limits of `properties`,
-/// and nothing is asked that `properties` excludes. Segments are checked guest memory, at least one and none
-/// empty; they stay valid until the request ends. The list itself is lent for the call only.
+/// and nothing is asked that `properties` excludes. Segments are checked guest memory, at least one, at most
+/// `BlockProperties.segmentLimit`, and none empty; they stay valid until the request ends. The list itself is
+/// lent for the call only.
 public protocol BlockBackend: ~Copyable {
   /// Whether reads and writes usually end before the call returns. Only then the device has a shorter way for
   /// them: its code is for nothing otherwise.

@@ -8,7 +8,7 @@ import Wire
 /// A request taken apart: header, data and status, wherever the driver cut its descriptors (§2.7.4.1).
 struct BlockRequest: ~Copyable {
   /// Segments that fit: the longest chain of our queues, for every descriptor gives at most one.
-  static var segmentLimit: Int { 256 }
+  static var segmentLimit: Int { BlockProperties.segmentLimit }
   /// Ranges of one discard, write zeroes or secure erase request that fit.
   static var rangeLimit: Int { 16 }
 

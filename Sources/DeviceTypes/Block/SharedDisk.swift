@@ -21,7 +21,7 @@ public struct SharedDisk<Registers: RegisterAccess & ~Copyable>: ~Copyable {
   /// How often a disk that broke the protocol is taken into use again.
   public static var restartLimit: Int { 3 }
   /// Segments of a request: as many as a `BlockDevice` ever hands on.
-  public static var segmentLimit: Int { BlockRequest.segmentLimit }
+  public static var segmentLimit: Int { BlockProperties.segmentLimit }
 
   /// The driver of the hardware.
   public private(set) var driver: BlockDriver<Registers>

@@ -10,7 +10,7 @@ public import Virtio
 @safe
 public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   private static var slotCount: Int { 128 }
-  private static var vectorLimit: Int { 128 }
+  private static var vectorLimit: Int { BlockProperties.segmentLimit }
   /// Zeros are written from one page of them, so a range is at most as long as a full vector.
   private static var zeroByteCount: Int { 256 << 10 }
   /// The longest request that is done at once where that is possible: others wait as long as it takes.
