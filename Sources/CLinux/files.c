@@ -124,7 +124,8 @@ int clinux_ring_punch(struct clinux_ring *ring, int fd, uint64_t offset, uint64_
 
 int clinux_ring_submit(struct clinux_ring *ring) {
   int result = io_uring_submit(&ring->ring);
-  return result < 0 ? result : 0;
+  // The kernel stops behind an operation that it refuses, which is complete then.
+  return result < 0 ? result : (int)io_uring_sq_ready(&ring->ring);
 }
 
 int clinux_ring_has_completion(struct clinux_ring *ring) { return io_uring_cq_ready(&ring->ring) != 0; }

@@ -1,3 +1,4 @@
+import CLinux
 import DeviceTypes
 import Glibc
 import Host
@@ -72,6 +73,40 @@ import Virtio
     finish(&disk, tag: 1, fault: .inputOutput)
     #expect(memory.bytes(testBase, 1024) == [UInt8](repeating: 0x5a, count: 1024))
     #expect(memory.bytes(testBase + 1024, 1024) == [UInt8](repeating: 0, count: 1024))
+  }
+
+  @Test func `an operation that the kernel refuses does not keep the next ones from being started`() throws {
+    let file = try HostFile([UInt8](repeating: 0x5a, count: 8192))
+    let open = try OpenFile.open(file.path, isWritable: false)
+    let event = try OpenFile.event()
+    var error: Int32 = 0
+    guard let ring = unsafe clinux_ring_create(8, event.number, &error) else { throw SystemError(-error) }
+    defer { unsafe clinux_ring_destroy(ring) }
+    var bytes = [UInt8](repeating: 0, count: 512)
+    var ends: [UInt64: Int32] = [:]
+    // More pieces than there can be, and one; all memory outlives what is done with it.
+    try unsafe bytes.withUnsafeMutableBytes { buffer in
+      let pieces = unsafe [iovec](
+        repeating: iovec(iov_base: buffer.baseAddress, iov_len: 1), count: 2000)
+      let piece = unsafe [iovec(iov_base: buffer.baseAddress, iov_len: 512)]
+      try unsafe pieces.withUnsafeBufferPointer { many in
+        try unsafe piece.withUnsafeBufferPointer { one in
+          #expect(unsafe clinux_ring_read(ring, open.number, many.baseAddress, 2000, 0, 1) == 0)
+          #expect(unsafe clinux_ring_read(ring, open.number, one.baseAddress, 1, 0, 2) == 0)
+          var calls = 0
+          while unsafe clinux_ring_submit(ring) != 0 {
+            calls += 1
+            try #require(calls < 100)
+          }
+          _ = spin(seconds: 20) {
+            var (tag, result) = (0 as UInt64, 0 as Int32)
+            if unsafe clinux_ring_complete(ring, &tag, &result) != 0 { ends[tag] = result }
+            return ends.count == 2
+          }
+        }
+      }
+    }
+    #expect(ends == [1: -EINVAL, 2: 512] && bytes.allSatisfy { $0 == 0x5a })
   }
 
   /// Waits for the end of the only request that is pending.

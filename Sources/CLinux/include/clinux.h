@@ -144,7 +144,7 @@ int clinux_ring_write(
 int clinux_ring_sync(struct clinux_ring *ring, int fd, uint64_t tag);
 /// Deallocates a part of a file, which reads as zeros then, and keeps its length.
 int clinux_ring_punch(struct clinux_ring *ring, int fd, uint64_t offset, uint64_t byte_count, uint64_t tag);
-/// Starts what was queued.
+/// Starts what was queued. The number of operations that another call has to start, or -errno.
 int clinux_ring_submit(struct clinux_ring *ring);
 /// Whether there is a completion.
 int clinux_ring_has_completion(struct clinux_ring *ring);

@@ -117,9 +117,11 @@ public struct FileDisk: BlockBackend, HostedBackend, ~Copyable {
   /// Hands what was queued to the kernel, in one call.
   public mutating func submit() {
     guard hasQueued else { return }
-    // What the kernel does not take now it takes with the next call.
-    hasQueued = unsafe clinux_ring_submit(ring) < 0
+    hasQueued = unsafe clinux_ring_submit(ring) != 0
   }
+
+  /// Whether the kernel has not taken all that was queued: it takes that with another call.
+  public mutating func takeMore() -> Bool { hasQueued }
 
   /// Reads into guest pages.
   public mutating func read(

@@ -99,6 +99,8 @@ extension BlockDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copy
   public var events: [OpenFile] { backend.events }
   /// Passed on to the backend.
   public mutating func submit() { backend.submit() }
+  /// Passed on to the backend.
+  public mutating func takeMore() -> Bool { backend.takeMore() }
 }
 
 extension EntropyDevice: HostedDevice where Backend: HostedBackend, Backend: ~Copyable {
