@@ -42,11 +42,17 @@ static const unsigned long allowed_ioctls[] = {
     TUNSETOFFLOAD, BLKGETSIZE64, TIOCGWINSZ, TCGETS, TCSETS, TCGETS2_NUMBER, TCSETS2_NUMBER,
 };
 
-// What it takes to connect and to hand the connection on; the last two for sanitizers.
+// What it takes to connect and to hand the connection on; in a build with a sanitizer also what that takes:
+// memory for its records, its report, the end of its threads.
 static const int connecting[] = {
     SCMP_SYS(read), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(connect), SCMP_SYS(sendmsg), SCMP_SYS(close),
     SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
     SCMP_SYS(exit), SCMP_SYS(futex), SCMP_SYS(sched_yield),
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(write),
+    SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(gettid),
+    SCMP_SYS(getpid), SCMP_SYS(readlink),
+#endif
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
