@@ -1,10 +1,12 @@
 """Measures Linux guests on the guest host beside the same guests on QEMU's own devices, in turns, in one run.
 
 Called by Toolchain/bench --guests. Only ratios are judged: both sides run on the same machine within seconds
-of each other, one after the other, and of all rounds the median counts.
+of each other, one after the other, and of all rounds the median counts. Each round boots anew: where a kernel
+and its buffers come to lie is luck that lasts as long as the boot, and is worth a tenth and more.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import statistics
@@ -140,11 +142,10 @@ class Bench:
     def __init__(self, made, options):
         self.made, self.options = made, options
         self.rounds = options.rounds
-        self.rows = []
+        self.rows = {}
 
-    def row(self, *arguments, **named):
-        self.rows.append(Row(*arguments, **named))
-        return self.rows[-1]
+    def row(self, name, *arguments, **named):
+        return self.rows.setdefault(name, Row(name, *arguments, **named))
 
     def wants(self, name):
         return self.options.only in name
@@ -164,13 +165,14 @@ class Bench:
         """CPU seconds from the start of QEMU to the prompt of the shell."""
         row = self.row("boot to login, CPU seconds", BOOT_LIMIT, lower_is_better=True)
         wall = self.row("boot to login, seconds", lower_is_better=True)
-        for number in range(self.rounds):
+        # A boot is short, and touches much memory for the first time, which costs now this and now that.
+        for number in range(2 * self.rounds):
             with tempfile.TemporaryDirectory(prefix="vireo.") as folder:
                 found = [self.boot_once(made) for made in self.order(number, self.machines(folder, 1))]
             ours, theirs = self.order(number, found)
             row.add((ours[0], 0), (theirs[0], 0))
             wall.add((ours[1], 0), (theirs[1], 0))
-            self.progress(row, number)
+            self.progress(row)
 
     @staticmethod
     def order(number, pair):
@@ -188,18 +190,19 @@ class Bench:
         finally:
             made.stop()
 
-    def progress(self, row, number):
+    @staticmethod
+    def progress(row):
         ours, theirs = row.pairs[-1]
-        print(f"  round {number + 1}: {row.name}: {ours[0]:.2f} {theirs[0]:.2f}"
+        print(f"  round {len(row.pairs)}: {row.name}: {ours[0]:.2f} {theirs[0]:.2f}"
               f" (CPU {ours[1]:.2f} {theirs[1]:.2f})", flush=True)
 
     # --- Throughput ---
 
     def in_turns(self, pair, row, measure):
-        for number in range(self.rounds):
-            found = [measure(made) for made in self.order(number, pair)]
-            row.add(*self.order(number, found))
-            self.progress(row, number)
+        number = len(row.pairs)
+        found = [measure(made) for made in self.order(number, pair)]
+        row.add(*self.order(number, found))
+        self.progress(row)
 
     def timed(self, made, work):
         """What `work` returns, a number of MB and its seconds, as MB a second, and CPU seconds a GB."""
@@ -255,43 +258,47 @@ class Bench:
         row = self.row("network between guests, MB/s", RATE_LIMIT)
         self.in_turns(pair, row, self.iperf(0, lambda made: f"-c {addresses[made]}"))
 
-    def one_guest(self):
-        with tempfile.TemporaryDirectory(prefix="vireo.") as folder, Site(Sizes) as site:
-            pair = self.machines(folder, 1)
-            for made in pair:
-                fill(made.guests[0].disk, DATA_MEBIBYTES * self.options.scale)
-            self.running(pair, lambda: (self.disk(pair), self.outside(pair, site)))
+    def one_guest(self, site):
+        with self.running(1) as pair:
+            self.disk(pair)
+            if self.wants("network to the outside") or self.wants("network from the outside"):
+                self.outside(pair, site)
 
     def two_guests(self):
-        with tempfile.TemporaryDirectory(prefix="vireo.") as folder:
-            pair = self.machines(folder, 2)
-            self.running(pair, lambda: self.between(pair))
+        with self.running(2) as pair:
+            self.between(pair)
 
-    @staticmethod
-    def running(pair, work):
-        try:
-            for made in pair:
-                made.start()
-                for guest in made.guests:
-                    guest.shell.login()
-            work()
-        finally:
-            for made in pair:
-                made.stop()
+    @contextlib.contextmanager
+    def running(self, guests):
+        """Both machines, logged in to, with data on their disks."""
+        with tempfile.TemporaryDirectory(prefix="vireo.") as folder:
+            pair = self.machines(folder, guests)
+            try:
+                for made in pair:
+                    fill(made.guests[0].disk, DATA_MEBIBYTES * self.options.scale)
+                    made.start()
+                    for guest in made.guests:
+                        guest.shell.login()
+                yield pair
+            finally:
+                for made in pair:
+                    made.stop()
 
     def run(self):
         if self.wants("boot"):
             self.boot()
-        names = [row[0] for row in READS] + ["to the outside", "from the outside"]
-        if any(self.wants(name) for name in names):
-            self.one_guest()
-        if self.wants("between guests"):
-            self.two_guests()
+        names = [row[0] for row in READS] + ["network to the outside", "network from the outside"]
+        with Site(Sizes) as site:
+            for _ in range(self.rounds):
+                if any(self.wants(name) for name in names):
+                    self.one_guest(site)
+                if self.wants("network between guests"):
+                    self.two_guests()
         print(f"\n{HEADING}")
-        for row in self.rows:
+        for row in self.rows.values():
             print(row.line())
         print("ratio: the median of the rounds' ratios; CPU: that of QEMU's CPU time for the same work")
-        return 0 if self.rows and all(row.passed for row in self.rows) else 1
+        return 0 if self.rows and all(row.passed for row in self.rows.values()) else 1
 
 
 class Sizes:
@@ -312,7 +319,7 @@ def fill(path, mebibytes):
 def main():
     parser = argparse.ArgumentParser(prog="Toolchain/bench --guests", allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="one round, and less of everything")
-    parser.add_argument("--rounds", type=int, help="rounds of each measurement; 5")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement, and twice as many boots; 5")
     parser.add_argument("--kernel", default="6.12", help="6.12, 7.3, built, or a file")
     parser.add_argument("--rings", choices=("split", "packed"), default="packed")
     parser.add_argument("--only", default="", help="only the rows whose name contains this")
