@@ -68,6 +68,11 @@ def main():
             ("two guests that try everything",
              dict(kernel=payload, options="guests=2 cores=1,1", cores=2, memory="2G"), 0,
              "guest 1 powered off"),
+            ("four guests that try everything",
+             dict(kernel=payload, options="guests=4 cores=1,1,1,1", cores=4, memory="2560M"), 0,
+             "guest 3 powered off"),
+            ("no hardware disk", dict(kernel=payload), 0,
+             "has no hardware disk, and gets a RAM disk: give QEMU one more virtio-blk-device"),
         ]
         idle = guest_payloads.build_assembly(folder, "idle")
         results = [check(*case) for case in cases + bad_input(payload) + failures(idle)]

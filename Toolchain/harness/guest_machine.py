@@ -96,7 +96,7 @@ class GuestHost:
         initrd = parts.with_scripts(os.path.join(folder, "initrd"))
         append = host_options(parts.kernel, initrd, guests, rings, scmi) + options
         self.control_path = os.path.join(folder, "control")
-        self.command = host_command(parts.kernel, initrd, append, cores) + [
+        self.command = host_command(parts.kernel, initrd, append, cores, guests) + [
             "-serial", f"unix:{quoted(self.control_path)},server=on,wait=off", "-monitor", "none",
             "-display", "none"]
         for number, guest in enumerate(self.guests):
@@ -157,10 +157,12 @@ def host_options(kernel, initrd, guests, rings, scmi):
     return f"{options} scmi-device={devices}"
 
 
-def host_command(kernel, initrd, append, cores):
+def host_command(kernel, initrd, append, cores, guests):
     """The guest host with its guests' kernel and initial RAM disk; consoles and devices are still missing."""
+    # 512 MiB for the host and what is loaded, and as many for each guest.
+    mebibytes = max(2048, 512 * (1 + guests))
     command = [machine.QEMU, "-M", "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a72",
-               "-smp", str(cores), "-m", "2G", "-nodefaults", "-semihosting",
+               "-smp", str(cores), "-m", f"{mebibytes}M", "-nodefaults", "-semihosting",
                "-global", "virtio-mmio.force-legacy=false",
                "-kernel", machine.IMAGE + ".img", "-append", append]
     for path, address in ((kernel, KERNEL_ADDRESS), (initrd, INITRD_ADDRESS)):

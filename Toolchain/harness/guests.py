@@ -86,7 +86,7 @@ def interact(options):
                                         options.scmi or "hvc")
     append += " trace" if options.trace else ""
     # Guest 0 has two cores, each other one; one more takes the interrupts of the hardware.
-    command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 2)
+    command = guest_machine.host_command(made.kernel, made.initrd, append, options.guests + 2, options.guests)
     for number, disk in enumerate(disks):
         mode = "" if number < len(options.disk) else ",snapshot=on"
         command += guest_machine.drive(f"disk{number}", disk, mode)
