@@ -108,6 +108,8 @@ if board == nil && Context.environment["VIREO_QEMU"] != nil {
 // them and set VIREO_LIBURING.
 if board == nil && Context.environment["VIREO_LIBURING"] != nil {
   package.products.append(.executable(name: "vireo", targets: ["vireo"]))
+  package.dependencies.append(
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"))
   package.targets += [
     .target(
       name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
@@ -116,8 +118,11 @@ if board == nil && Context.environment["VIREO_LIBURING"] != nil {
       name: "Host", dependencies: ["CLinux", "DeviceTypes", "SCMI", "Virtio", "Wire"],
       swiftSettings: hosted),
     .executableTarget(
-      name: "vireo", dependencies: ["DeviceTypes", "Host", "Virtio"], exclude: ["vireo.1"],
-      swiftSettings: hosted),
+      name: "vireo",
+      dependencies: [
+        "DeviceTypes", "Host", "Virtio", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      exclude: ["vireo.1"], swiftSettings: hosted),
   ]
 }
 

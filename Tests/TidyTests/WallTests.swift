@@ -13,7 +13,7 @@ import Testing
     "DeviceTree": ["CFDT", "Synchronization", "Wire"],
     "Hypervisor": [],
     "Host": ["CLinux", "DeviceTypes", "Glibc", "SCMI", "Virtio", "Wire"],
-    "vireo": ["DeviceTypes", "Glibc", "Host", "Virtio"],
+    "vireo": ["ArgumentParser", "DeviceTypes", "Glibc", "Host", "Virtio"],
     "SCMI": ["Synchronization", "Wire"],
     "SCMIVirtio": ["DeviceTypes", "SCMI", "Virtio", "Wire"],
     "Machine": ["CMachine", "DeviceTree", "Wire", "_Volatile"],
@@ -39,7 +39,7 @@ import Testing
     "Sources/Wire/ByteArray.swift",
     "Sources/Wire/Fields.swift",
     "Sources/Wire/FixedText.swift",
-    "Sources/vireo/Main.swift",
+    "Sources/vireo/Console.swift",
   ]
 
   static func swiftSources(_ folder: String = "Sources") -> [String] {
