@@ -29,6 +29,13 @@
   .macro fatal_nested index
   vector \index
   msr EL(tpidr), x0
+#ifdef MACHINE_EL2
+  // For the report of what the code itself did. What a guest had there is not needed any more.
+  .if \index == 4
+  mov x0, sp
+  msr sp_el0, x0
+  .endif
+#endif
   adrp x0, __fault_top
   add x0, x0, :lo12:__fault_top
   mov sp, x0

@@ -43,7 +43,7 @@ def failures(idle):
     """What the report of a failure on a core with a stack of its own says, beside a guest that never ends."""
     kinds = [("bounds", "Swift runtime failure: Index out of bounds"), ("abort", "a null pointer"),
              ("write", "which its page does not permit"), ("stack", "stack overflow"),
-             ("bounds", "at Board/QEMUVirt/Platform/SelfTest.swift:"),
+             ("bounds", "at Board/QEMUVirt/Platform/SelfTest.swift:"), ("bounds", "sp   0x000000004"),
              ("bounds", "machine_secondary at Sources/CMachine/start.S:")]
     return [(f"trap={kind}: {text}", dict(kernel=idle, options=f"cores=1 trap={kind}", cores=2), 70, text)
             for kind, text in kinds]

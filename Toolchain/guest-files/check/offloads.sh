@@ -7,7 +7,10 @@ set_feature() { # NAME on|off
   ethtool -K eth0 "$1" "$2" 2>&1
   ethtool -k eth0 | grep -q "^[[:space:]]*$1: $2" || { echo "$1 does not turn $2"; wrong=1; }
 }
-for feature in $(ethtool -k eth0 | grep -v fixed | sed -n 's/^[[:space:]]*\([a-z0-9-]*\): \(on\|off\).*/\1:\2/p'); do
+changeable() {
+  ethtool -k eth0 | grep -v fixed | sed -n 's/^[[:space:]]*\([a-z0-9-]*\): \(on\|off\).*/\1:\2/p'
+}
+for feature in $(changeable); do
   name=${feature%:*} is=${feature#*:}
   # These names stand for several others, which come by themselves.
   case $name in tx-checksumming | scatter-gather | tcp-segmentation-offload) continue ;; esac
