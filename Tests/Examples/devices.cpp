@@ -213,6 +213,44 @@ public:
   std::vector<unsigned char> frame;
 };
 
+// The library's own SCMI platform, without a resource, behind the device; the guest is its agent.
+class Platform : public Device {
+public:
+  explicit Platform(Memory &memory) : Device(memory, vireo_scmi_device_size()) {
+    vireo_scmi_settings board{};
+    board.struct_size = sizeof board;
+    board.vendor = "Vireo";
+    board.sub_vendor = "example";
+    board.get = [](void *, std::uint32_t, vireo_scmi_property, std::int64_t *) { return std::int32_t{-1}; };
+    board.set = [](void *, std::uint32_t, vireo_scmi_property, std::int64_t, std::uint32_t) {
+      return std::int32_t{-1};
+    };
+    OK(vireo_scmi_create(platformStorage.memory, platformStorage.size, &board, &platform));
+    OK(vireo_scmi_add_agent(platform, "guest", 0, &agent));
+    auto shared = common();
+    vireo_scmi_device_settings settings{};
+    settings.struct_size = sizeof settings;
+    settings.context = this;
+    settings.respond = [](void *context, const void *command, std::uint32_t count, void *response,
+                          std::uint32_t room) {
+      auto &self = *static_cast<Platform *>(context);
+      std::size_t length = 0;
+      OK(vireo_scmi_handle(self.platform, self.agent, command, count, response, room, &length));
+      return static_cast<std::uint32_t>(length);
+    };
+    settings.reset = [](void *context) {
+      auto &self = *static_cast<Platform *>(context);
+      OK(vireo_scmi_reset_agent(self.platform, self.agent));
+    };
+    OK(vireo_scmi_device_create(storage.memory, storage.size, &shared, &settings, &handle));
+  }
+
+private:
+  Storage platformStorage{vireo_scmi_size()};
+  vireo_scmi *platform = nullptr;
+  std::uint32_t agent = 0;
+};
+
 // The guest's side.
 class Driver {
 public:
@@ -323,6 +361,19 @@ void network(Memory &memory) {
   CHECK(std::memcmp(memory.at(data + 0x100c), memory.at(data + 12), 60) == 0);
 }
 
+void scmi(Memory &memory) {
+  Platform device(memory);
+  Driver driver(device, memory, 1);
+  constexpr std::uint32_t protocolVersion = 0x10 << 10;  // of the Base protocol: message 0
+  memory.store<std::uint32_t>(data, protocolVersion);
+  std::memset(memory.at(data + 0x1000), 0xff, 64);
+  driver.submit(0, {{data, 4, false}, {data + 0x1000, 64, true}});
+  CHECK(driver.usedIndex(0) == 1 && driver.usedLength(0) == 12 && device.interrupted);
+  CHECK(memory.load<std::uint32_t>(data + 0x1000) == protocolVersion);
+  CHECK(memory.load<std::uint32_t>(data + 0x1004) == 0);  // SUCCESS
+  CHECK(memory.load<std::uint32_t>(data + 0x1008) == 0x20001);
+}
+
 // A device goes on in another object.
 void move(Memory &memory) {
   auto first = std::make_unique<Console>(memory);
@@ -347,6 +398,7 @@ int main() {
   disk(memory);
   console(memory);
   network(memory);
+  scmi(memory);
   move(memory);
   std::printf("devices in C++: %u checks passed\n", checks);
 }

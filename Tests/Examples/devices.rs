@@ -115,6 +115,20 @@ struct NetworkSettings {
     allow_offloads: Option<unsafe extern "C" fn(*mut c_void, u32)>,
 }
 
+type Respond = unsafe extern "C" fn(*mut c_void, *const c_void, u32, *mut c_void, u32) -> u32;
+
+#[repr(C)]
+struct ScmiSettings {
+    struct_size: usize,
+    context: *mut c_void,
+    flags: u32,
+    start: Option<unsafe extern "C" fn(*mut c_void, c_int)>,
+    respond: Option<Respond>,
+    has_event: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+    next_event: Option<unsafe extern "C" fn(*mut c_void, *mut c_void, u32) -> u32>,
+    reset: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
 #[repr(C)]
 struct Opaque {
     _nothing: [u8; 0],
@@ -158,6 +172,11 @@ extern "C" {
     fn vireo_network_size() -> usize;
     fn vireo_network_create(
         storage: *mut c_void, size: usize, common: *const DeviceSettings, settings: *const NetworkSettings,
+        device: *mut *mut Opaque,
+    ) -> Status;
+    fn vireo_scmi_device_size() -> usize;
+    fn vireo_scmi_device_create(
+        storage: *mut c_void, size: usize, common: *const DeviceSettings, settings: *const ScmiSettings,
         device: *mut *mut Opaque,
     ) -> Status;
 }
@@ -498,6 +517,33 @@ fn mirror(memory: &Memory) -> Device<'_, Vec<u8>> {
     })
 }
 
+/// The header of the Base protocol's PROTOCOL_VERSION.
+const PROTOCOL_VERSION: u32 = 0x10 << 10;
+
+/// An SCMI platform that answers every command with a version. Its backend is the headers that it got.
+fn platform(memory: &Memory) -> Device<'_, Vec<u32>> {
+    unsafe extern "C" fn respond(
+        context: *mut c_void, command: *const c_void, count: u32, response: *mut c_void, room: u32,
+    ) -> u32 {
+        assert!(count >= 4 && room >= 12);
+        let header = command.cast::<u32>().read_unaligned();
+        backend::<Vec<u32>>(context).push(header);
+        response.cast::<[u32; 3]>().write_unaligned([header, 0, 0x20000]);
+        12
+    }
+    let size = unsafe { vireo_scmi_device_size() };
+    Device::new(memory, Vec::new(), size, vireo_scmi_device_create, |context| ScmiSettings {
+        struct_size: size_of::<ScmiSettings>(),
+        context,
+        flags: 0,
+        start: None,
+        respond: Some(respond),
+        has_event: None,
+        next_event: None,
+        reset: None,
+    })
+}
+
 fn main() {
     let memory = Memory::new();
     assert_ne!(unsafe { vireo_version() }, 0);
@@ -553,6 +599,14 @@ fn main() {
     device.poll();
     assert_eq!(device.used(0), (1, 72));
     assert_eq!(memory.read(DATA + 0x100c, 60), [0xff; 60]);
+
+    let device = platform(&memory);
+    device.start(1);
+    memory.write(DATA, &PROTOCOL_VERSION.to_le_bytes());
+    device.submit(0, &[(DATA, 4, false), (DATA + 0x1000, 64, true)]);
+    assert_eq!(device.used(0), (1, 12));
+    assert_eq!(device.shared().backend, [PROTOCOL_VERSION]);
+    assert_eq!([0, 4, 8].map(|i| memory.load32(DATA + 0x1000 + i)), [PROTOCOL_VERSION, 0, 0x20000]);
 
     println!("devices in Rust: all checks passed");
 }
